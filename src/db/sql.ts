@@ -1,0 +1,56 @@
+/**
+ * SQL with values kept apart from the text: sql`select * from jobs where id = ${id}`.
+ *
+ * A nested fragment is spliced in, everything else becomes a numbered parameter. Names that come from data go through
+ * `sql.name`; there is no way to splice unchecked text.
+ */
+export class Sql {
+  readonly strings: readonly string[];
+  readonly values: readonly unknown[];
+
+  constructor(strings: readonly string[], values: readonly unknown[]) {
+    this.strings = strings;
+    this.values = values;
+  }
+
+  /** Text with $1, $2 ... and the values in that order, as `pg` wants them. */
+  compile(): { text: string; values: unknown[] } {
+    let text = this.strings[0] ?? '';
+    for (let i = 0; i < this.values.length; i++) text += `$${i + 1}${this.strings[i + 1]}`;
+    return { text, values: [...this.values] };
+  }
+}
+
+export function sql(strings: TemplateStringsArray, ...values: unknown[]): Sql {
+  const flatStrings = [strings[0] ?? ''];
+  const flatValues: unknown[] = [];
+  values.forEach((value, i) => {
+    const after = strings[i + 1] ?? '';
+    if (value instanceof Sql) {
+      flatStrings[flatStrings.length - 1] += value.strings[0] ?? '';
+      value.values.forEach((inner, j) => {
+        flatValues.push(inner);
+        flatStrings.push(value.strings[j + 1] ?? '');
+      });
+      flatStrings[flatStrings.length - 1] += after;
+    } else {
+      flatValues.push(value);
+      flatStrings.push(after);
+    }
+  });
+  return new Sql(flatStrings, flatValues);
+}
+
+/** Quoted identifier parts joined by dots: sql.name('lake_1', 'ducklake_table'). */
+sql.name = (...parts: string[]): Sql => {
+  for (const part of parts) if (part.includes('\0')) throw new Error('identifier with NUL byte');
+  return new Sql([parts.map((part) => `"${part.replaceAll('"', '""')}"`).join('.')], []);
+};
+
+sql.empty = new Sql([''], []);
+
+/** Joins fragments; `separator` is a fragment too, a comma by default. */
+sql.join = (fragments: readonly Sql[], separator: Sql = new Sql([', '], [])): Sql => {
+  if (fragments.length === 0) return sql.empty;
+  return fragments.reduce((joined, next) => sql`${joined}${separator}${next}`);
+};

@@ -1,0 +1,187 @@
+import type { Filter, Order } from '../../lib/filter.ts';
+
+/**
+ * An engine keeps table data in immutable files and answers questions over them.
+ *
+ * It never decides what is visible: every writing call only writes and fsyncs new files and returns a plain
+ * `TableChange`; the core commits that change to the lake catalogue in one PostgreSQL transaction. A change that is
+ * never committed is only stray files, which the sweeper removes. Calls are therefore safe to repeat.
+ *
+ * Columns are known by field id; names are only for people (DuckDB ignores case in names, Keboola does not).
+ */
+export type Engine = {
+  readonly name: string;
+  readonly facts: EngineFacts;
+  readonly tables: EngineTables;
+  /** Isolated SQL sessions for other people's SQL (transformations). Absent where an engine has none. */
+  readonly sessions?: EngineSessions;
+  /** Throws with a remedy in its message when the engine cannot work on this machine. */
+  check(): Promise<void>;
+  close(): Promise<void>;
+};
+
+export type EngineFacts = {
+  identifierMaxBytes: number;
+  ignoresCaseInNames: boolean;
+  importFormats: readonly ('csv' | 'parquet')[];
+  exportFormats: readonly ('csv' | 'parquet')[];
+};
+
+/** `varchar` for every user column of an untyped table, `timestamp` (UTC, microseconds) for the row's `_timestamp`. */
+export type EngineColumn = { fieldId: number; name: string; type: 'varchar' | 'timestamp' };
+
+/** One immutable Parquet file of a table version, with the delete file that applies to it, if any. */
+export type DataFile = {
+  path: string;
+  recordCount: number;
+  /** `rowsUpTo` limits a delete file that carries snapshot ids (DuckLake `partial_max` form) to a snapshot. */
+  deleteFile?: { path: string; deleteCount: number };
+};
+
+/** What a reader or writer must know of a table at one version. Paths are absolute. */
+export type TableVersion = {
+  columns: EngineColumn[];
+  files: DataFile[];
+};
+
+export type CsvFormat = {
+  /** Exactly one character. */
+  delimiter: string;
+  /** One character, or empty for raw mode (no quoting at all). */
+  enclosure: string;
+  /** One character (backslash style escapes), or empty: a doubled enclosure is the escape. */
+  escapedBy: string;
+  compression: 'none' | 'gzip';
+  /** Physical lines to skip before the header or the first row. */
+  skipLines: number;
+  /** Whether the first record (after skipLines) of every file is a header to be skipped. */
+  hasHeader: boolean;
+};
+
+export type CsvSource = {
+  kind: 'csv';
+  /** Absolute paths, all of the same layout. Zero-length files are allowed and hold no rows. */
+  paths: string[];
+  format: CsvFormat;
+  /** One entry per CSV column, in file order: the field id it lands in, or null to drop it. */
+  fieldIds: (number | null)[];
+};
+
+/** Parquet made by one of our own sessions: columns are addressed by name, values are cast to text as they are. */
+export type ParquetSource = { kind: 'parquet'; paths: string[]; columns: { name: string; fieldId: number }[] };
+
+export type WriteRequest = {
+  /** Identifies the call for cancelling and for temporary files. */
+  operationId: string;
+  table: TableVersion;
+  /** Field ids of the primary key, empty for none. Rows are deduplicated by it in every mode, last one wins. */
+  primaryKey: number[];
+  mode: 'replace' | 'append' | 'upsert';
+  source: CsvSource | ParquetSource;
+  /** Field id of the `_timestamp` column and the value new and changed rows get. Unchanged upserted rows keep theirs. */
+  timestamp: { fieldId: number; value: Date };
+  /** Existing absolute directory for the new files; every new file's name starts with `filePrefix`. */
+  directory: string;
+  filePrefix: string;
+};
+
+export type ColumnStatistics = {
+  fieldId: number;
+  columnSizeBytes: number | null;
+  /** NULLs are not counted here. */
+  valueCount: number | null;
+  nullCount: number | null;
+  minValue: string | null;
+  maxValue: string | null;
+};
+
+export type WrittenDataFile = {
+  path: string;
+  recordCount: number;
+  fileSizeBytes: number;
+  footerSize: number;
+  statistics: ColumnStatistics[];
+};
+
+/** Holds all deleted positions of its data file so far (old ones included): it replaces an earlier delete file. */
+export type WrittenDeleteFile = {
+  dataFile: string;
+  path: string;
+  deleteCount: number;
+  fileSizeBytes: number;
+  footerSize: number;
+};
+
+export type TableChange = {
+  addedFiles: WrittenDataFile[];
+  deleteFiles: WrittenDeleteFile[];
+  /** Data files (paths) that no longer belong to the new version at all. */
+  removedFiles: string[];
+  /** Rows read from the source, before deduplication. */
+  sourceRows: number;
+  /** Rows of the table once the change is committed. */
+  totalRows: number;
+  /** Rows deleted by a deleteRows call. */
+  deletedRows: number;
+};
+
+export type DeleteRowsRequest = Pick<WriteRequest, 'operationId' | 'table' | 'directory' | 'filePrefix'> & {
+  /** Fields are `String(fieldId)`. */
+  filter: Filter;
+};
+
+export type ReadRequest = {
+  operationId: string;
+  table: TableVersion;
+  /** Field ids in output order. */
+  columns: number[];
+  /** Fields are `String(fieldId)`; text comparisons are bytewise, `cast` drops rows that do not cast. */
+  filter?: Filter;
+  orderBy?: Order[];
+  limit?: number;
+};
+
+export type ExportRequest = ReadRequest & {
+  /** Absolute path that must not exist yet. Written completely and fsynced before the call returns. */
+  destination: string;
+  format:
+    | { kind: 'csv'; gzip: boolean; /** Header line to write, or null for none. */ header: string[] | null }
+    | { kind: 'parquet' };
+};
+
+export type EngineTables = {
+  /** The first record of the first non-empty path as raw cells, undefined when there is none. Reads only the start. */
+  readHeader(source: { paths: string[]; format: CsvFormat }): Promise<string[] | undefined>;
+  /** Imports rows into new files. Throws AppError kind invalid (codes `csv.*`) for what is wrong with the data. */
+  write(request: WriteRequest, signal?: AbortSignal): Promise<TableChange>;
+  deleteRows(request: DeleteRowsRequest, signal?: AbortSignal): Promise<TableChange>;
+  /** CSV cells are all quoted, lines end in \n, NULL is empty. Returns the number of rows and bytes written. */
+  export(request: ExportRequest, signal?: AbortSignal): Promise<{ rows: number; sizeBytes: number }>;
+  /** A small page of rows as text cells (timestamps as `YYYY-MM-DD hh:mm:ss`), for previews. */
+  preview(request: ReadRequest): Promise<(string | null)[][]>;
+};
+
+/** One SQL session of one job: own process, own memory limit, no network, no files but its inputs. */
+export type SessionSpec = {
+  sessionId: string;
+  /** Tables visible to the SQL under `name`, with their columns under the given names. */
+  tables: { name: string; version: TableVersion; columns: { fieldId: number; name: string }[] }[];
+  /** Existing directory of the job; spill files and exported tables go below it and nowhere else. */
+  workDirectory: string;
+  memoryLimitMb: number;
+};
+
+export type SessionColumn = { name: string; type: string; nullable: boolean };
+
+export type Session = {
+  /** Runs statements one after another. Throws AppError kind invalid with the database's message on failure. */
+  run(sql: string, signal?: AbortSignal): Promise<void>;
+  /** Columns of a table or view, undefined when there is none of that name. */
+  describe(table: string): Promise<SessionColumn[] | undefined>;
+  /** Writes a table to one new Parquet file inside the work directory and returns its path and rows. */
+  exportTable(table: string): Promise<{ path: string; rows: number }>;
+  /** Ends the process at once. */
+  close(): Promise<void>;
+};
+
+export type EngineSessions = { open(spec: SessionSpec, signal?: AbortSignal): Promise<Session> };
