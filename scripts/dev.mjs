@@ -4,14 +4,22 @@ import path from 'node:path';
 import { ensureBuilt, root } from './ensure-install.mjs';
 
 ensureBuilt();
-const compiler = spawn(process.execPath, [path.join(root, 'node_modules/typescript/bin/tsc'), '-p', root, '--watch', '--preserveWatchOutput'], {
-  cwd: root,
-  stdio: 'inherit',
-});
-const server = spawn(process.execPath, ['--watch-path=dist/src', '--enable-source-maps', 'dist/src/main.js', 'up', ...process.argv.slice(2)], {
-  cwd: root,
-  stdio: 'inherit',
-});
+const compiler = spawn(
+  process.execPath,
+  [path.join(root, 'node_modules/typescript/bin/tsc'), '-p', root, '--watch', '--preserveWatchOutput'],
+  {
+    cwd: root,
+    stdio: 'inherit',
+  },
+);
+const server = spawn(
+  process.execPath,
+  ['--watch-path=dist/src', '--enable-source-maps', 'dist/src/main.js', 'up', ...process.argv.slice(2)],
+  {
+    cwd: root,
+    stdio: 'inherit',
+  },
+);
 const stop = () => {
   compiler.kill();
   server.kill();

@@ -1,7 +1,7 @@
 // Brings a fresh clone to the point where dist/ can be run: dependencies installed, TypeScript compiled.
 // Uses Node's own modules only, because nothing else exists yet when it starts.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -14,16 +14,13 @@ export function ensureInstalled(say = defaultSay) {
   if (major < minimumNode[0] || (major === minimumNode[0] && minor < minimumNode[1])) {
     fail(`Millrace needs Node ${minimumNode.join('.')} or newer; this is ${process.versions.node}.`);
   }
-  const wanted = lockDigest();
-  const mark = path.join(root, 'node_modules', '.millrace-lock');
-  if (existsSync(mark) && readFileSync(mark, 'utf8') === wanted) return;
   const installed = path.join(root, 'node_modules', '.package-lock.json');
   const lock = path.join(root, 'package-lock.json');
   if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtimeMs) {
     say('installing dependencies (npm ci) ...');
     run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+    utimesSync(installed, new Date(), new Date());
   }
-  writeFileSync(mark, wanted);
 }
 
 /** Compiles TypeScript when a source is newer than the last build. */
@@ -32,14 +29,19 @@ export function ensureBuilt(say = defaultSay) {
   const dist = path.join(root, 'dist');
   const mark = path.join(dist, '.built');
   const newest = Math.max(
-    ...['src', 'test', 'bench'].flatMap((folder) => sources(path.join(root, folder)).map((file) => statSync(file).mtimeMs)),
+    ...['src', 'test', 'bench', 'demo'].flatMap((folder) =>
+      sources(path.join(root, folder)).map((file) => statSync(file).mtimeMs),
+    ),
     statSync(path.join(root, 'tsconfig.json')).mtimeMs,
   );
   if (existsSync(mark) && statSync(mark).mtimeMs >= newest) return;
   say('compiling TypeScript ...');
-  // A file that no longer exists as a source must not live on as JavaScript.
-  if (process.env.MILLRACE_KEEP_DIST === undefined) rmSync(dist, { recursive: true, force: true });
-  run(process.execPath, [path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', path.join(root, 'tsconfig.json')]);
+  removeStale(dist);
+  run(process.execPath, [
+    path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'),
+    '-p',
+    path.join(root, 'tsconfig.json'),
+  ]);
   mkdirSync(dist, { recursive: true });
   writeFileSync(mark, '');
 }
@@ -52,13 +54,21 @@ export function sources(folder) {
     .map((entry) => path.join(entry.parentPath ?? entry.path, entry.name));
 }
 
-function lockDigest() {
-  const lock = statSync(path.join(root, 'package-lock.json'));
-  return `${lock.size} ${readFileSync(path.join(root, 'package-lock.json')).length} ${process.versions.modules}`;
+/** A file that no longer exists as a source must not live on as JavaScript; the others stay for running servers. */
+function removeStale(dist) {
+  if (!existsSync(dist)) return;
+  for (const entry of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
+    if (!entry.endsWith('.js')) continue;
+    if (!existsSync(path.join(root, entry.replace(/\.js$/, '.ts')))) rmSync(path.join(dist, entry), { force: true });
+  }
 }
 
 function run(command, args) {
-  const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], shell: process.platform === 'win32' });
+  const result = spawnSync(command, args, {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    shell: process.platform === 'win32',
+  });
   if (result.error) fail(`${command} could not be started: ${result.error.message}`);
   if (result.status !== 0) fail(`${command} ${args.join(' ')} failed (exit ${result.status}).`);
 }

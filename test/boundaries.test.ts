@@ -11,14 +11,30 @@ import { packageRoot } from '../src/lib/package-root.ts';
 const allowed: Record<string, string[]> = {
   'lib/': ['lib/'],
   'config.ts': ['lib/'],
-  'core/': ['core/', 'lib/', 'db/sql.ts', 'db/database.ts', 'drivers/engines/contract.ts', 'drivers/runtimes/contract.ts', 'drivers/filestores/contract.ts'],
+  'core/': [
+    'core/',
+    'lib/',
+    'db/sql.ts',
+    'db/database.ts',
+    'drivers/engines/contract.ts',
+    'drivers/runtimes/contract.ts',
+    'drivers/filestores/contract.ts',
+  ],
   'db/': ['db/', 'lib/', 'core/errors.ts'],
   'drivers/': ['lib/', 'core/errors.ts'],
   'drivers/engines/': ['drivers/engines/', 'lib/', 'core/errors.ts'],
   'drivers/runtimes/': ['drivers/runtimes/', 'lib/', 'core/errors.ts'],
   'drivers/filestores/': ['drivers/filestores/', 'lib/', 'core/errors.ts'],
   'drivers/registry.ts': ['drivers/', 'lib/', 'core/errors.ts'],
-  'runner/': ['runner/', 'core/', 'lib/', 'db/database.ts', 'drivers/engines/contract.ts', 'drivers/runtimes/contract.ts', 'drivers/filestores/contract.ts'],
+  'runner/': [
+    'runner/',
+    'core/',
+    'lib/',
+    'db/database.ts',
+    'drivers/engines/contract.ts',
+    'drivers/runtimes/contract.ts',
+    'drivers/filestores/contract.ts',
+  ],
   'dialects/keboola/': ['dialects/keboola/', 'core/', 'lib/', 'config.ts'],
   'http/': ['http/', 'dialects/', 'core/', 'lib/', 'config.ts'],
   'platform.ts': [''],
@@ -75,7 +91,10 @@ test('a core folder uses another folder through its operations or model, never t
 
 test('only config.ts reads the environment of the process', () => {
   const readers = files.filter(
-    (file) => file !== 'config.ts' && !file.endsWith('.test.ts') && readFileSync(path.join(source, file), 'utf8').includes('process.env'),
+    (file) =>
+      file !== 'config.ts' &&
+      !file.endsWith('.test.ts') &&
+      readFileSync(path.join(source, file), 'utf8').includes('process.env'),
   );
   assert.deepEqual(readers, []);
 });
