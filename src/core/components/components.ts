@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { COMPONENT_TYPES, type ComponentDefinition, type ComponentType } from './component-model.ts';
 import { componentErrors } from './component-errors.ts';
+import { COMPONENT_TYPES, type ComponentDefinition, type ComponentType } from './component-model.ts';
 
 /**
  * The components this server knows. Those with a folder of their own (`<folder>/<id>/component.json`) can run here;
