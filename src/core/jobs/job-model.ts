@@ -1,0 +1,158 @@
+import type { Json } from '../../lib/json.ts';
+import type { SerializedError } from '../errors.ts';
+import type { JobStatus } from './job-status.ts';
+
+/** Jobs of different lanes never wait for each other's capacity, so that a component may wait for its storage jobs. */
+export type JobLane = 'storage' | 'component';
+
+/**
+ * Every kind of job there is. `handBack` says what a stopping server may do with a running job of that kind:
+ * `restart`: it has no effects before its finish, so it goes back to the queue as if never taken;
+ * `recover`: something of it lives on outside (a program), so it keeps its handle and is taken over by `recover`.
+ */
+export const JOB_KINDS = {
+  component: { lane: 'component', handBack: 'recover' },
+  'table-create': { lane: 'storage', handBack: 'restart' },
+  'table-import': { lane: 'storage', handBack: 'restart' },
+  'table-export': { lane: 'storage', handBack: 'restart' },
+  'table-drop': { lane: 'storage', handBack: 'restart' },
+  'bucket-delete': { lane: 'storage', handBack: 'restart' },
+  'rows-delete': { lane: 'storage', handBack: 'restart' },
+} as const satisfies Record<string, { lane: JobLane; handBack: 'restart' | 'recover' }>;
+
+export type JobKind = keyof typeof JOB_KINDS;
+export type JobMode = 'run' | 'debug' | 'forceRun';
+
+/** Why a job failed. `application` errors are ours: their text is general, `exceptionId` finds the log line. */
+export type JobError = SerializedError & { type: 'user' | 'application'; exceptionId: string };
+
+export type JobMetrics = {
+  inBytes?: number;
+  inBytesUncompressed?: number;
+  inCompressed?: boolean;
+  outBytes?: number;
+  outBytesUncompressed?: number;
+  outCompressed?: boolean;
+  [name: string]: Json | undefined;
+};
+
+export type Job = {
+  /** From the one sequence of tickets, jobs and files. */
+  id: number;
+  projectId: number;
+  branchId: number;
+  kind: JobKind;
+  lane: JobLane;
+  status: JobStatus;
+  componentId: string | undefined;
+  configurationId: string | undefined;
+  configurationRowIds: string[];
+  mode: JobMode;
+  tag: string | undefined;
+  /** Parameters of the kind; secrets in it are ciphers. */
+  input: Json;
+  /** Filled by success, and by a failure that has something to show. */
+  result: Json | undefined;
+  error: JobError | undefined;
+  /** Component lane: own id below the parent's run. Storage lane: the caller's run, or the own id where it gave none. */
+  runId: string;
+  /** Empty text for a job nobody's run contains. */
+  parentRunId: string;
+  /** What the job is about: a table id, a bucket id. */
+  objectId: string | undefined;
+  lockKey: string | undefined;
+  dedupeKey: string | undefined;
+  token: { id: number; description: string };
+  origin: { address?: string; userAgent?: string };
+  createdAt: Date;
+  availableAt: Date;
+  startedAt: Date | undefined;
+  finishedAt: Date | undefined;
+  /** How often a worker took it, 1 in the first run; handing back on shutdown does not count. */
+  attempt: number;
+  /** How often it ended in an error that may pass. */
+  failures: number;
+  /** What the kind keeps to find its work again after a restart. */
+  handle: Json | undefined;
+  metrics: JobMetrics;
+  usage: Json[];
+};
+
+/** A job in the hands of one worker. The token fences: with an older one nothing can be committed for the job. */
+export type ClaimedJob = Job & { workerId: string; claimToken: string };
+
+export type NewJob = {
+  kind: JobKind;
+  /** Where the caller took the id before (a ticket); normally the sequence gives one. */
+  id?: number;
+  componentId?: string;
+  configurationId?: string;
+  configurationRowIds?: string[];
+  mode?: JobMode;
+  tag?: string;
+  input?: Json;
+  objectId?: string;
+  /** Serialises with the project's other jobs of the same key, first come first served. */
+  lockKey?: string;
+  /** Creating a second job with the same key in the project returns the first one, finished or not. */
+  dedupeKey?: string;
+  /** Overrides the actor's run id as the parent. */
+  parentRunId?: string;
+  /** Not before this time. */
+  availableAt?: Date;
+};
+
+/** How a run ended. */
+export type Outcome =
+  | { status: 'succeeded'; result?: Json; metrics?: JobMetrics; usage?: Json[] }
+  | { status: 'failed'; error: unknown; result?: Json; metrics?: JobMetrics; usage?: Json[] }
+  | { status: 'stopped'; result?: Json; metrics?: JobMetrics; usage?: Json[] };
+
+export type JobFilter = {
+  ids?: number[];
+  lanes?: JobLane[];
+  kinds?: JobKind[];
+  excludedKinds?: JobKind[];
+  runIds?: string[];
+  /** `''` selects jobs without a parent. */
+  parentRunIds?: string[];
+  branchIds?: number[];
+  tokenIds?: number[];
+  tokenDescriptions?: string[];
+  componentIds?: string[];
+  configurationIds?: string[];
+  /** Any overlap. */
+  configurationRowIds?: string[];
+  modes?: JobMode[];
+  statuses?: JobStatus[];
+  excludedStatuses?: JobStatus[];
+  tags?: string[];
+  created?: DateRange;
+  started?: DateRange;
+  finished?: DateRange;
+  durationSeconds?: { from?: number; to?: number };
+};
+
+/** Both ends included. */
+export type DateRange = { from?: Date; to?: Date };
+
+export const JOB_ORDERS = [
+  'id',
+  'runId',
+  'branchId',
+  'componentId',
+  'configurationId',
+  'tokenDescription',
+  'status',
+  'createdAt',
+  'startedAt',
+  'finishedAt',
+  'durationSeconds',
+] as const;
+
+export type JobPage = {
+  limit: number;
+  offset?: number;
+  /** Default: by id, newest first. */
+  order?: { field: (typeof JOB_ORDERS)[number]; direction: 'asc' | 'desc' };
+};
