@@ -15,9 +15,10 @@ create table jobs (
   configuration_row_ids text[] not null default '{}',
   mode text not null default 'run' constraint jobs_mode_known check (mode in ('run', 'debug', 'forceRun')),
   tag text,
-  input jsonb not null default '{}',
-  result jsonb,
-  error jsonb,
+  -- json, not jsonb: what people sent is answered with its keys in their order.
+  input json not null default '{}',
+  result json,
+  error json,
   -- Collation C: "is below this run" is a range scan from '<run>.' to '<run>/'.
   run_id text collate "C" not null,
   parent_run_id text collate "C" not null default '',
@@ -27,7 +28,7 @@ create table jobs (
   dedupe_key text,
   token_id bigint not null,
   token_description text not null,
-  origin jsonb not null default '{}',
+  origin json not null default '{}',
   created_at timestamptz not null default now(),
   available_at timestamptz not null default now(),
   started_at timestamptz,
@@ -40,9 +41,9 @@ create table jobs (
   -- New at each claim. Whoever holds an older one has lost the job and can commit nothing for it.
   claim_token uuid,
   lease_expires_at timestamptz,
-  handle jsonb,
-  metrics jsonb not null default '{}',
-  usage jsonb not null default '[]',
+  handle json,
+  metrics json not null default '{}',
+  usage json not null default '[]',
   constraint jobs_lease check (status not in ('running', 'stopping') or (claim_token is not null and lease_expires_at is not null))
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
 
@@ -78,9 +79,9 @@ create table events (
   run_id text collate "C",
   token_id bigint,
   token_name text,
-  params jsonb not null default '{}',
-  results jsonb not null default '{}',
-  performance jsonb not null default '{}',
+  params json not null default '{}',
+  results json not null default '{}',
+  performance json not null default '{}',
   duration_seconds double precision,
   remote_address text,
   user_agent text,

@@ -1,2 +1,0 @@
-/** Anything JSON can say. */
-export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
