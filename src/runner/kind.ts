@@ -2,7 +2,7 @@ import type { NewEvent } from '../core/events/event-model.ts';
 import type { Actor } from '../core/identity/actor.ts';
 import type { ClaimedJob, JobKind, Outcome } from '../core/jobs/job-model.ts';
 import type { Transaction } from '../db/database.ts';
-import type { Json } from '../lib/json-text.ts';
+import type { Json } from '../lib/json.ts';
 import type { Logger } from '../lib/logger.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { Json } from '../../lib/json-text.ts';
+import type { Json } from '../../lib/json.ts';
 import type { SerializedError } from '../errors.ts';
 import type { JobStatus } from './job-status.ts';
 
