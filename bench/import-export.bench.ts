@@ -1,0 +1,133 @@
+import { execFileSync } from 'node:child_process';
+import { createReadStream, existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import { Readable } from 'node:stream';
+import { Client, pause } from '../demo/client.ts';
+import { option, printTable, quantile, timed, treePssMb } from './support/numbers.ts';
+import { startServer } from './support/server.ts';
+
+/**
+ * (a) The same CSV into a table and out again, through Millrace's API and as plain DuckDB statements, in one run, with
+ * the latency of `tokens/verify` meanwhile. `--rows 10000000` is 1.1 GB.
+ */
+const rows = option('rows', 10_000_000);
+const cache = path.join(homedir(), '.cache', 'millrace-bench');
+const csv = path.join(cache, `orders-${rows}.csv`);
+const work = path.join(cache, `work-${process.pid}`);
+mkdirSync(work, { recursive: true });
+
+/** One DuckDB process per statement: no warm caches, no memory of ours, spill directory like the engine's. */
+function duckdb(statement: string): number {
+  const script = `
+    const { DuckDBInstance } = await import('@duckdb/node-api');
+    const db = await (await DuckDBInstance.create(':memory:', { temp_directory: ${JSON.stringify(work)} })).connect();
+    const started = performance.now();
+    await db.run(${JSON.stringify(statement)});
+    console.log(performance.now() - started);`;
+  const output = execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+  return Number(output.trim());
+}
+
+if (!existsSync(csv)) {
+  console.log(`making ${csv} ...`);
+  duckdb(`COPY (SELECT i AS id, 'customer ' || (i * 7919 % 1000003) AS customer, (DATE '2024-01-01' + CAST(i % 700 AS INTEGER))::VARCHAR AS day,
+    round(random() * 10000, 2) AS amount, CASE WHEN i % 10 = 0 THEN 'a "quoted", text' ELSE 'plain text ' || (i % 97) END AS note,
+    uuid()::VARCHAR AS code, CASE WHEN i % 3 = 0 THEN '' ELSE 'Plzeň' END AS city FROM range(${rows}) t(i)) TO '${csv}' (HEADER)`);
+}
+const megabytes = statSync(csv).size / 1e6;
+console.log(`${rows.toLocaleString('en-US')} rows, ${Math.round(megabytes)} MB of CSV`);
+
+const parquet = path.join(work, 'plain.parquet');
+const plainImport = duckdb(
+  `COPY (FROM read_csv('${csv}', all_varchar=true, header=true)) TO '${parquet}' (FORMAT parquet)`,
+);
+const plainExport = duckdb(
+  `COPY (FROM '${parquet}') TO '${path.join(work, 'plain.csv')}' (HEADER false, FORCE_QUOTE *)`,
+);
+rmSync(work, { recursive: true, force: true });
+
+const server = await startServer();
+try {
+  const client = new Client(server.url, server.token);
+  const idleMb = await treePssMb(server.pid);
+  await client.call('POST', '/v2/storage/buckets', { stage: 'in', name: 'bench' });
+  const upload = await timed(() => uploadFile(client, csv));
+
+  const latencies: number[] = [];
+  let peakMb = 0;
+  let watching = true;
+  const watch = (async () => {
+    while (watching) {
+      const { ms } = await timed(() => client.call('GET', '/v2/storage/tokens/verify'));
+      latencies.push(ms);
+      await pause(10);
+    }
+  })();
+  const memory = (async () => {
+    while (watching) {
+      peakMb = Math.max(peakMb, await treePssMb(server.pid));
+      await pause(500);
+    }
+  })();
+
+  const imported = await timed(() =>
+    client.storageJob('POST', '/v2/storage/buckets/in.c-bench/tables-async', {
+      name: 'orders',
+      dataFileId: upload.result,
+    }),
+  );
+  const exported = await timed(() =>
+    client.storageJob('POST', '/v2/storage/tables/in.c-bench.orders/export-async', {}),
+  );
+  watching = false;
+  await Promise.all([watch, memory]);
+  const table = await client.call<{ rowsCount: number }>('GET', '/v2/storage/tables/in.c-bench.orders');
+
+  const line = (name: string, ms: number, plain: number) => [
+    name,
+    `${(plain / 1000).toFixed(2)} s`,
+    `${(ms / 1000).toFixed(2)} s`,
+    `${(megabytes / (ms / 1000)).toFixed(0)} MB/s`,
+    (plain / ms).toFixed(2),
+  ];
+  printTable('(a) CSV import and export', [
+    ['step', 'plain DuckDB', 'Millrace', 'rate', 'ratio (aim 0.8)'],
+    line('CSV -> table', imported.ms, plainImport),
+    line('table -> CSV', exported.ms, plainExport),
+  ]);
+  printTable('tokens/verify meanwhile', [
+    ['calls', 'p50', 'p99 (aim < 50 ms)', 'max'],
+    [latencies.length, ...[0.5, 0.99, 1].map((q) => `${quantile(latencies, q).toFixed(1)} ms`)],
+  ]);
+  printTable('memory of all processes (PSS)', [
+    ['idle after start', 'peak'],
+    [`${idleMb.toFixed(0)} MB`, `${peakMb.toFixed(0)} MB`],
+  ]);
+  console.log(
+    `\n  upload ${(upload.ms / 1000).toFixed(2)} s; ${table.rowsCount.toLocaleString('en-US')} rows in the table`,
+  );
+} finally {
+  await server.stop();
+}
+
+/** Uploads a local file as one streamed blob. */
+async function uploadFile(client: Client, file: string): Promise<number> {
+  const sizeBytes = statSync(file).size;
+  const prepared = await client.call<{
+    id: number;
+    absUploadParams: { blobName: string; container: string; absCredentials: { SASConnectionString: string } };
+  }>('POST', '/v2/storage/files/prepare', { name: 'orders.csv', sizeBytes, federationToken: true });
+  const { blobName, container, absCredentials } = prepared.absUploadParams;
+  const [endpoint, sas] = absCredentials.SASConnectionString.replace('BlobEndpoint=', '').split(
+    ';SharedAccessSignature=',
+  );
+  const response = await fetch(`${endpoint}/${container}/${blobName}?${sas}`, {
+    method: 'PUT',
+    headers: { 'x-ms-blob-type': 'BlockBlob', 'content-length': String(sizeBytes) },
+    body: Readable.toWeb(createReadStream(file)) as ReadableStream,
+    duplex: 'half',
+  } as RequestInit);
+  if (response.status !== 201) throw new Error(`upload answered ${response.status}: ${await response.text()}`);
+  return prepared.id;
+}
