@@ -1,0 +1,13 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Storm } from './storm.ts';
+
+test('30 random kill -9 of any process lose nothing acknowledged, double nothing and leave nothing behind', {
+  timeout: 290_000,
+}, async (t) => {
+  const seed = Number(process.env.MILLRACE_STORM_SEED ?? Date.now() % 1_000_000);
+  t.diagnostic(`seed ${seed} (repeat with MILLRACE_STORM_SEED=${seed})`);
+  const report = await new Storm(seed).run(30, Date.now() + 220_000);
+  t.diagnostic(JSON.stringify(report));
+  assert.ok(report.acknowledged.loads > 0 && report.acknowledged.configurations > 0);
+});
