@@ -1,0 +1,52 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { AppError, errors } from '../../core/errors.ts';
+import { requestedBranch } from './branch.ts';
+import type { KeboolaDeps } from './deps.ts';
+
+/**
+ * Storage tokens: `X-StorageApi-Token`, or `Authorization: Bearer` from newer clients. Checked before the body is
+ * read, so that a stranger cannot make us read one.
+ */
+export function registerStorageAuth(scope: FastifyInstance, deps: KeboolaDeps): void {
+  scope.decorateRequest('actor', null as never);
+  scope.addHook('onRequest', async (request) => {
+    if (request.is404 || request.routeOptions.config.public === true) return;
+    const secret = headerText(request, 'x-storageapi-token') ?? bearer(request);
+    if (secret === undefined) throw errors.tokenMissing();
+    request.actor = await deps.core.identity.authenticate(secret, {
+      branchId: branchIdOf(request),
+      runId: headerText(request, 'x-kbc-runid'),
+      origin: { address: request.ip, userAgent: headerText(request, 'user-agent') },
+    });
+  });
+}
+
+/** Manage tokens: `X-KBC-ManageApiToken`. They act on organizations and projects, never inside one. */
+export function registerManageAuth(scope: FastifyInstance, deps: KeboolaDeps): void {
+  scope.decorateRequest('manager', null as never);
+  scope.addHook('onRequest', async (request) => {
+    if (request.is404 || request.routeOptions.config.public === true) return;
+    const secret = headerText(request, 'x-kbc-manageapitoken') ?? bearer(request);
+    if (secret === undefined) throw errors.tokenMissing();
+    request.manager = await deps.core.identity.authenticateManager(secret);
+  });
+}
+
+function branchIdOf(request: FastifyRequest): number | undefined {
+  const text = requestedBranch(request.raw);
+  if (text === undefined) return undefined;
+  const id = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isSafeInteger(id)) throw new AppError('not-found', 'branch.not-found', `Branch "${text}" was not found.`);
+  return id;
+}
+
+function bearer(request: FastifyRequest): string | undefined {
+  const match = /^bearer\s+(\S+)$/i.exec(headerText(request, 'authorization') ?? '');
+  return match?.[1];
+}
+
+function headerText(request: FastifyRequest, name: string): string | undefined {
+  const value = request.headers[name];
+  const text = Array.isArray(value) ? value[0] : value;
+  return text === undefined || text === '' ? undefined : text;
+}

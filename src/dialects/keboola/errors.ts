@@ -1,0 +1,127 @@
+import { randomBytes } from 'node:crypto';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { AppError, type ErrorKind, toAppError } from '../../core/errors.ts';
+import { errorBody, type Family } from './error-shapes.ts';
+
+const STATUS_BY_KIND: Record<ErrorKind, number> = {
+  invalid: 400,
+  unauthenticated: 401,
+  forbidden: 403,
+  'not-found': 404,
+  conflict: 409,
+  limit: 429,
+  'too-large': 413,
+  unsupported: 501,
+  // Not 503: PHP clients take that for announced maintenance.
+  unavailable: 500,
+  internal: 500,
+};
+
+const CODE_BY_KIND: Record<ErrorKind, string> = {
+  invalid: 'storage.validation',
+  unauthenticated: 'storage.tokenInvalid',
+  forbidden: 'accessDenied',
+  'not-found': 'notFound',
+  conflict: 'conflict',
+  limit: 'limitReached',
+  'too-large': 'requestTooLarge',
+  unsupported: 'notImplemented',
+  unavailable: 'storage.unavailable',
+  internal: 'storage.internalError',
+};
+
+/**
+ * Core code -> Keboola's own code (spec Appendix A), and its status where that is not the kind's. Codes that are
+ * missing here answer with the kind's general code. An empty code leaves the member out of the body.
+ */
+export const KEBOOLA_CODES: Record<string, { code: string; status?: number }> = {
+  'token.missing': { code: '' },
+  'token.invalid': { code: 'storage.tokenInvalid' },
+  'access.denied': { code: 'accessDenied' },
+  'request.invalid': { code: 'storage.validation' },
+  'request.not-boolean': { code: 'storage.validation' },
+  'request.failed-validation': { code: 'validation.failed' },
+  'request.malformed': { code: 'malformedRequest' },
+  'request.media-type': { code: 'unsupportedMediaType', status: 415 },
+  'request.too-large': { code: 'requestTooLarge' },
+  'request.not-implemented': { code: 'notImplemented' },
+  'resource.not-found': { code: 'notFound' },
+};
+
+/** Status and Keboola code of an error. */
+export function keboolaCode(error: AppError): { status: number; code: string } {
+  const known = KEBOOLA_CODES[error.code];
+  return { status: known?.status ?? STATUS_BY_KIND[error.kind], code: known?.code ?? CODE_BY_KIND[error.kind] };
+}
+
+/** Gives a scope its error and not-found answers. Only one not-found handler may exist per prefix. */
+export function registerErrors(scope: FastifyInstance, family: Family, notFound?: NotFoundAnswer): void {
+  scope.setErrorHandler((error, request, reply) => sendError(error, request, reply, family));
+  scope.setNotFoundHandler((request, reply) =>
+    sendError(notFound?.(request) ?? routeNotFound(), request, reply, family),
+  );
+}
+
+/** A better answer than "no such route", or undefined. */
+export type NotFoundAnswer = (request: FastifyRequest) => AppError | undefined;
+
+function routeNotFound(): AppError {
+  return new AppError('not-found', 'resource.not-found', 'Resource not found');
+}
+
+/** Answers in the family's shape. Internal errors are logged with the id that the client gets. */
+export function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply, family: Family): FastifyReply {
+  const error = fromThrown(thrown);
+  const { status, code } = keboolaCode(error);
+  const exceptionId = newExceptionId();
+  if (status >= 500 && status !== 501) {
+    request.log.error({ exceptionId, err: error.cause ?? error, path: request.raw.url?.split('?')[0] }, error.message);
+  }
+  return reply
+    .code(status)
+    .type('application/json')
+    .send(errorBody(family, { status, code, error, exceptionId, runId: runIdOf(request) }));
+}
+
+/** The `error` member of a failed Storage job: what the same problem would have answered at once. */
+export function keboolaJobError(error: { kind: ErrorKind; code: string; message: string; exceptionId?: string }): {
+  code: string;
+  message: string;
+  exceptionId: string;
+} {
+  const { code } = keboolaCode(new AppError(error.kind, error.code, error.message));
+  return { code, message: error.message, exceptionId: error.exceptionId ?? newExceptionId() };
+}
+
+export function newExceptionId(): string {
+  return `exception-${randomBytes(12).toString('hex')}`;
+}
+
+function runIdOf(request: FastifyRequest): string | undefined {
+  const header = request.headers['x-kbc-runid'];
+  return typeof header === 'string' ? header : undefined;
+}
+
+const FRAMEWORK_ERRORS: Record<string, () => AppError> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: () => new AppError('too-large', 'request.too-large', 'Request body is too large.'),
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: () =>
+    new AppError('invalid', 'request.media-type', 'Unsupported content type. Send JSON or a form.'),
+  FST_ERR_BAD_URL: () => new AppError('invalid', 'request.malformed', 'The URL is malformed.'),
+  FST_ERR_MAX_PARAM_LENGTH: () => routeNotFound(),
+};
+
+function fromThrown(thrown: unknown): AppError {
+  const { code, statusCode } = (thrown ?? {}) as Partial<FastifyError>;
+  if (thrown instanceof AppError || typeof code !== 'string') return toAppError(thrown);
+  const known = FRAMEWORK_ERRORS[code];
+  if (known) return known();
+  // Fastify's remaining refusals (a body shorter than announced ...) are about the request, and safe in general words.
+  if (code.startsWith('FST_ERR_CTP_') || (code.startsWith('FST_ERR_') && statusCode === 400)) {
+    return new AppError('invalid', 'request.malformed', 'The request is malformed.', { cause: thrown });
+  }
+  // The client broke the connection while sending; nobody reads this answer, but it is no fault of ours either.
+  if (code === 'ECONNRESET' || code === 'ERR_STREAM_PREMATURE_CLOSE') {
+    return new AppError('invalid', 'request.malformed', 'The request was not received completely.', { cause: thrown });
+  }
+  return toAppError(thrown);
+}

@@ -1,0 +1,98 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { errors } from '../../core/errors.ts';
+import { stringifyJson } from '../../lib/json-text.ts';
+import { registerManageAuth, registerStorageAuth } from './auth.ts';
+import { registerBodyParsers } from './body.ts';
+import { hasBranchPrefix } from './branch.ts';
+import type { KeboolaApp, KeboolaDeps } from './deps.ts';
+import type { Family } from './error-shapes.ts';
+import { registerErrors, sendError } from './errors.ts';
+import { isNotBuilt } from './not-built.ts';
+import { SERVICES, type Service } from './services.ts';
+import { compileSchema } from './validation.ts';
+
+type Register = (app: KeboolaApp, deps: KeboolaDeps) => void;
+
+/** Route files of the scopes; their paths are relative to the scope's prefix. */
+const STORAGE_ROUTES: readonly Register[] = [];
+const MANAGE_ROUTES: readonly Register[] = [];
+const SERVICE_ROUTES: Readonly<Record<string, readonly Register[]>> = {};
+
+/** Mounts Storage at `/v2/storage`, Management at `/manage`, and every other service under its own prefix. */
+export function registerKeboola(app: FastifyInstance, deps: KeboolaDeps): void {
+  app.register(async (keboola) => {
+    registerManners(keboola);
+    keboola.register(
+      async (scope) => {
+        registerErrors(scope, 'storage', (request) =>
+          isNotBuilt(request.method, storagePath(request)) ? errors.notImplemented(storagePath(request)) : undefined,
+        );
+        registerStorageAuth(scope, deps);
+        registerBodyParsers(scope, deps.config.temporaryDirectory);
+        mount(scope, STORAGE_ROUTES, deps);
+      },
+      { prefix: '/v2/storage' },
+    );
+    keboola.register(
+      async (scope) => {
+        registerErrors(scope, 'storage');
+        registerManageAuth(scope, deps);
+        registerBodyParsers(scope, deps.config.temporaryDirectory);
+        mount(scope, MANAGE_ROUTES, deps);
+      },
+      { prefix: '/manage' },
+    );
+    for (const service of SERVICES) {
+      keboola.register(async (scope) => registerService(scope, service, deps), { prefix: `/${service.path}` });
+    }
+  });
+}
+
+function registerService(scope: FastifyInstance, service: Service, deps: KeboolaDeps): void {
+  registerErrors(scope, service.family, () =>
+    service.isBuilt ? undefined : errors.notImplemented(`the service ${service.path}`),
+  );
+  if (!service.isBuilt) return;
+  registerStorageAuth(scope, deps);
+  registerBodyParsers(scope, deps.config.temporaryDirectory);
+  scope.get('/health-check', { config: { public: true } }, async () => ({ status: 'ok' }));
+  mount(scope, SERVICE_ROUTES[service.path] ?? [], deps);
+}
+
+/** What holds for every Keboola service: how values are checked, how answers are written, who may read them. */
+function registerManners(keboola: FastifyInstance): void {
+  keboola.setValidatorCompiler(compileSchema);
+  keboola.setReplySerializer((payload) => stringifyJson(payload));
+  keboola.addHook('onRequest', async (_request, reply) => {
+    // The vendor's UI is served from another origin.
+    reply.headers({ 'access-control-allow-origin': '*', 'access-control-expose-headers': '*' });
+  });
+  keboola.addHook('onSend', async (_request, reply, payload) => {
+    // PHP clients compare the header with this very text: a charset makes them return the raw body.
+    const type = reply.getHeader('content-type');
+    if (typeof type === 'string' && type.startsWith('application/json'))
+      reply.header('content-type', 'application/json');
+    return payload;
+  });
+}
+
+function mount(scope: FastifyInstance, routes: readonly Register[], deps: KeboolaDeps): void {
+  for (const register of routes) register(scope as KeboolaApp, deps);
+}
+
+function storagePath(request: FastifyRequest): string {
+  const path = (request.url.split('?')[0] ?? '').replace(/\/{2,}/g, '/').slice('/v2/storage'.length);
+  return hasBranchPrefix(request.raw) && path === '' ? '/branch' : path;
+}
+
+/** For errors that arise before a scope is found (a malformed URL): the shape of the service the URL asks for. */
+export function familyOfPath(path: string): Family | undefined {
+  if (/^\/+(v2\/+storage|manage)(\/|\?|$)/.test(path)) return 'storage';
+  const first = /^\/+([^/?]+)/.exec(path)?.[1];
+  return SERVICES.find((service) => service.path === first)?.family;
+}
+
+export function answerFrameworkError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const family = familyOfPath(request.raw.url ?? '') ?? 'storage';
+  return sendError(error, request, reply, family);
+}

@@ -1,0 +1,93 @@
+import { readFileSync } from 'node:fs';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import type { Core } from '../core/core.ts';
+import { takeBranch } from '../dialects/keboola/branch.ts';
+import { answerFrameworkError, registerKeboola } from '../dialects/keboola/index.ts';
+import { connectionUrl, findService, prefixOfHost, urlOfService } from '../dialects/keboola/services.ts';
+
+/** JSON and form bodies. Files and tables come as streams and are not limited. */
+const BODY_LIMIT = 20 * 1024 * 1024;
+/** A socket on which nothing moved for so long is dead. Long enough for a slow synchronous import to be answered. */
+const IDLE_SOCKET_MS = 15 * 60_000;
+
+/** The part of the configuration that the HTTP server needs. */
+export type HttpSettings = {
+  host: string;
+  port: number;
+  tls?: { certPath: string; keyPath: string } | undefined;
+  hostSuffixes: readonly string[];
+  version: string;
+  /** Folder for uploads on their way into the file store. */
+  temporaryDirectory: string;
+};
+
+export type HealthReport = { ready: true } | { ready: false; reason: string };
+
+export type HttpServerOptions = { config: HttpSettings; core: Core; health: () => HealthReport; log: Logger };
+
+export type HttpServer = {
+  /** For tests: `app.inject`. */
+  app: FastifyInstance;
+  /** Starts listening and returns the URL, with the port that was really taken. */
+  listen(): Promise<string>;
+  /** Stops accepting, lets running requests finish for at most so long, then cuts them off. */
+  close(graceMs: number): Promise<void>;
+};
+
+/** Builds the server with every dialect registered; nothing listens yet. */
+export async function createHttpServer({ config, core, health, log }: HttpServerOptions): Promise<HttpServer> {
+  const scheme = config.tls ? 'https' : 'http';
+  const app = Fastify({
+    ...(config.tls && { https: { cert: readFileSync(config.tls.certPath), key: readFileSync(config.tls.keyPath) } }),
+    loggerInstance: log as FastifyBaseLogger,
+    disableRequestLogging: true,
+    bodyLimit: BODY_LIMIT,
+    connectionTimeout: IDLE_SOCKET_MS,
+    // Time for a whole request, body included: an upload of many gigabytes may take hours.
+    requestTimeout: 0,
+    trustProxy: false,
+    forceCloseConnections: 'idle',
+    rewriteUrl: (raw) => takeBranch(`${prefixOfHost(raw.headers.host, config.hostSuffixes)}${raw.url ?? '/'}`, raw),
+    frameworkErrors: (error, request, reply) => answerFrameworkError(error, request, reply as never),
+    routerOptions: {
+      // Two routes must look at the raw URL instead: file tags and blob names may have slashes that are part of them.
+      ignoreTrailingSlash: true,
+      ignoreDuplicateSlashes: true,
+      maxParamLength: 4096,
+    },
+  }) as unknown as FastifyInstance;
+
+  registerKeboola(app, {
+    core,
+    config: { ...config, scheme },
+    baseUrl: (request) => connectionUrl({ scheme, host: request.headers.host, suffixes: config.hostSuffixes }),
+    serviceUrl: (request, id) => {
+      const service = findService(id);
+      if (!service) throw new Error(`No service has the id ${id}`);
+      return urlOfService(service, id, { scheme, host: request.headers.host, suffixes: config.hostSuffixes });
+    },
+  });
+  await app.ready();
+
+  return {
+    app,
+    async listen() {
+      await app.listen({ host: config.host, port: config.port });
+      return urlOf(app, scheme, config.host);
+    },
+    async close(graceMs) {
+      const cutOff = setTimeout(() => app.server.closeAllConnections(), graceMs);
+      await app.close();
+      clearTimeout(cutOff);
+    },
+  };
+}
+
+function urlOf(app: FastifyInstance, scheme: string, host: string): string {
+  const address = app.server.address();
+  if (address === null || typeof address === 'string') throw new Error('The server does not listen on a port');
+  // A wildcard address is no place to connect to.
+  const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
+  return `${scheme}://${name}:${address.port}`;
+}
