@@ -1,10 +1,14 @@
 import { readFileSync } from 'node:fs';
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { Logger } from 'pino';
 import type { Core } from '../core/core.ts';
 import { takeBranch } from '../dialects/keboola/branch.ts';
-import { answerFrameworkError, registerKeboola } from '../dialects/keboola/index.ts';
+import { answerFrameworkError, familyOfPath, registerKeboola } from '../dialects/keboola/index.ts';
 import { connectionUrl, findService, prefixOfHost, urlOfService } from '../dialects/keboola/services.ts';
+import { registerDocs } from './docs.ts';
+import { registerMetrics } from './metrics.ts';
+import { registerRequestLog } from './request-log.ts';
+import { registerWelcome } from './welcome.ts';
 
 /** JSON and form bodies. Files and tables come as streams and are not limited. */
 const BODY_LIMIT = 20 * 1024 * 1024;
@@ -26,9 +30,13 @@ export type HealthReport = { ready: true } | { ready: false; reason: string };
 
 export type HttpServerOptions = { config: HttpSettings; core: Core; health: () => HealthReport; log: Logger };
 
+export type RegisteredRoute = { method: string; url: string; isPublic: boolean };
+
 export type HttpServer = {
   /** For tests: `app.inject`. */
   app: FastifyInstance;
+  /** Every route there is, in all dialects. The tenancy test walks over it. */
+  routes: readonly RegisteredRoute[];
   /** Starts listening and returns the URL, with the port that was really taken. */
   listen(): Promise<string>;
   /** Stops accepting, lets running requests finish for at most so long, then cuts them off. */
@@ -41,7 +49,7 @@ export async function createHttpServer({ config, core, health, log }: HttpServer
   const app = Fastify({
     ...(config.tls && { https: { cert: readFileSync(config.tls.certPath), key: readFileSync(config.tls.keyPath) } }),
     loggerInstance: log as FastifyBaseLogger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
     connectionTimeout: IDLE_SOCKET_MS,
     // Time for a whole request, body included: an upload of many gigabytes may take hours.
@@ -58,7 +66,19 @@ export async function createHttpServer({ config, core, health, log }: HttpServer
     },
   }) as unknown as FastifyInstance;
 
-  registerKeboola(app, {
+  const routes: RegisteredRoute[] = [];
+  app.addHook('onRoute', ({ method, url, config: routeConfig }) => {
+    for (const one of Array.isArray(method) ? method : [method]) {
+      routes.push({ method: one, url, isPublic: routeConfig?.public === true });
+    }
+  });
+  registerRequestLog(app);
+  registerMetrics(app, core, (path) => (familyOfPath(path) ? 'keboola' : 'http'));
+  registerHealth(app, health, config.version);
+  registerWelcome(app, config.version);
+  app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'Not found', status: 'error' }));
+
+  const keboola = registerKeboola(app, {
     core,
     config: { ...config, scheme },
     baseUrl: (request) => connectionUrl({ scheme, host: request.headers.host, suffixes: config.hostSuffixes }),
@@ -68,10 +88,12 @@ export async function createHttpServer({ config, core, health, log }: HttpServer
       return urlOfService(service, id, { scheme, host: request.headers.host, suffixes: config.hostSuffixes });
     },
   });
+  registerDocs(app, [{ name: 'keboola', title: 'Keboola', openapi: () => keboola.openapi() }]);
   await app.ready();
 
   return {
     app,
+    routes,
     async listen() {
       await app.listen({ host: config.host, port: config.port });
       return urlOf(app, scheme, config.host);
@@ -82,6 +104,15 @@ export async function createHttpServer({ config, core, health, log }: HttpServer
       clearTimeout(cutOff);
     },
   };
+}
+
+function registerHealth(app: FastifyInstance, health: () => HealthReport, version: string): void {
+  app.get('/health', { config: { public: true } }, async (_request, reply) => {
+    const report = health();
+    if (report.ready) return { status: 'ok', version };
+    reply.code(503);
+    return { status: 'unavailable', reason: report.reason, version };
+  });
 }
 
 function urlOf(app: FastifyInstance, scheme: string, host: string): string {

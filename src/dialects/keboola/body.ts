@@ -93,7 +93,7 @@ function parseJson(text: string): unknown {
 function dropPrototypeMembers(root: object): void {
   const open: object[] = [root];
   for (let value = open.pop(); value !== undefined; value = open.pop()) {
-    if (Object.hasOwn(value, '__proto__')) delete (value as Record<string, unknown>)['__proto__'];
+    if (Object.hasOwn(value, '__proto__')) Reflect.deleteProperty(value, '__proto__');
     for (const member of Object.values(value)) if (typeof member === 'object' && member !== null) open.push(member);
   }
 }

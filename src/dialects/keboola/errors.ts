@@ -69,18 +69,24 @@ function routeNotFound(): AppError {
   return new AppError('not-found', 'resource.not-found', 'Resource not found');
 }
 
-/** Answers in the family's shape. Internal errors are logged with the id that the client gets. */
-export function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply, family: Family): FastifyReply {
+function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply, family: Family): FastifyReply {
+  const { status, body } = describeError(thrown, request, family);
+  return reply.code(status).type('application/json').send(body);
+}
+
+/** Status and body of anything thrown. Internal errors are logged with the id that the client gets. */
+export function describeError(
+  thrown: unknown,
+  request: FastifyRequest,
+  family: Family,
+): { status: number; body: Record<string, unknown> } {
   const error = fromThrown(thrown);
   const { status, code } = keboolaCode(error);
   const exceptionId = newExceptionId();
   if (status >= 500 && status !== 501) {
     request.log.error({ exceptionId, err: error.cause ?? error, path: request.raw.url?.split('?')[0] }, error.message);
   }
-  return reply
-    .code(status)
-    .type('application/json')
-    .send(errorBody(family, { status, code, error, exceptionId, runId: runIdOf(request) }));
+  return { status, body: errorBody(family, { status, code, error, exceptionId, runId: runIdOf(request) }) };
 }
 
 /** The `error` member of a failed Storage job: what the same problem would have answered at once. */

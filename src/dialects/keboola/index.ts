@@ -1,3 +1,4 @@
+import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { errors } from '../../core/errors.ts';
 import { stringifyJson } from '../../lib/json-text.ts';
@@ -6,7 +7,7 @@ import { registerBodyParsers } from './body.ts';
 import { hasBranchPrefix } from './branch.ts';
 import type { KeboolaApp, KeboolaDeps } from './deps.ts';
 import type { Family } from './error-shapes.ts';
-import { registerErrors, sendError } from './errors.ts';
+import { describeError, registerErrors } from './errors.ts';
 import { isNotBuilt } from './not-built.ts';
 import { SERVICES, type Service } from './services.ts';
 import { compileSchema } from './validation.ts';
@@ -19,8 +20,11 @@ const MANAGE_ROUTES: readonly Register[] = [];
 const SERVICE_ROUTES: Readonly<Record<string, readonly Register[]>> = {};
 
 /** Mounts Storage at `/v2/storage`, Management at `/manage`, and every other service under its own prefix. */
-export function registerKeboola(app: FastifyInstance, deps: KeboolaDeps): void {
+export function registerKeboola(app: FastifyInstance, deps: KeboolaDeps): { openapi(): object } {
+  let documented: FastifyInstance | undefined;
   app.register(async (keboola) => {
+    documented = keboola;
+    await keboola.register(swagger, openapiOptions(deps.config.version));
     registerManners(keboola);
     keboola.register(
       async (scope) => {
@@ -46,6 +50,48 @@ export function registerKeboola(app: FastifyInstance, deps: KeboolaDeps): void {
       keboola.register(async (scope) => registerService(scope, service, deps), { prefix: `/${service.path}` });
     }
   });
+  return {
+    openapi() {
+      if (!documented) throw new Error('The routes are not registered yet');
+      return documented.swagger();
+    },
+  };
+}
+
+function openapiOptions(version: string): FastifyDynamicSwaggerOptions {
+  return {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Keboola',
+        version,
+        description:
+          'Storage, Management, Queue and the other services of Keboola Connection. Every Storage path also answers under /v2/storage/branch/{id}.',
+      },
+      components: {
+        securitySchemes: {
+          storageToken: { type: 'apiKey', in: 'header', name: 'X-StorageApi-Token' },
+          manageToken: { type: 'apiKey', in: 'header', name: 'X-KBC-ManageApiToken' },
+        },
+      },
+    },
+    transform: ({ schema, url, route }) => ({
+      url,
+      schema: {
+        ...schema,
+        hide: route.method === 'OPTIONS',
+        tags: [tagOf(url)],
+        security: route.config?.public ? [] : [{ [url.startsWith('/manage') ? 'manageToken' : 'storageToken']: [] }],
+      },
+    }),
+  };
+}
+
+/** Calls are grouped by service and first word: `Storage: buckets`. */
+function tagOf(url: string): string {
+  const [, first = '', ...rest] = url.split('/');
+  if (first === 'v2') return `Storage: ${rest[1] || 'index'}`;
+  return first;
 }
 
 function registerService(scope: FastifyInstance, service: Service, deps: KeboolaDeps): void {
@@ -77,7 +123,20 @@ function registerManners(keboola: FastifyInstance): void {
 }
 
 function mount(scope: FastifyInstance, routes: readonly Register[], deps: KeboolaDeps): void {
+  scope.options('/', { config: { public: true } }, answerPreflight);
+  scope.options('/*', { config: { public: true } }, answerPreflight);
   for (const register of routes) register(scope as KeboolaApp, deps);
+}
+
+async function answerPreflight(_request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  reply
+    .code(204)
+    .headers({
+      'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS',
+      'access-control-allow-headers': '*, Authorization',
+      'access-control-max-age': '3600',
+    })
+    .send();
 }
 
 function storagePath(request: FastifyRequest): string {
@@ -92,7 +151,14 @@ export function familyOfPath(path: string): Family | undefined {
   return SERVICES.find((service) => service.path === first)?.family;
 }
 
-export function answerFrameworkError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const family = familyOfPath(request.raw.url ?? '') ?? 'storage';
-  return sendError(error, request, reply, family);
+/**
+ * Answers what Fastify refuses before it looks for a route. No hook runs for these, so the answer is written here
+ * whole, without the charset that Fastify would add.
+ */
+export function answerFrameworkError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  const { status, body } = describeError(thrown, request, familyOfPath(request.raw.url ?? '') ?? 'storage');
+  const text = JSON.stringify(body);
+  reply.hijack();
+  reply.raw.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
+  reply.raw.end(text);
 }
