@@ -1,0 +1,85 @@
+import type { Db } from '../../db/database.ts';
+import { sql } from '../../db/sql.ts';
+import type { Bucket, Stage } from './table-model.ts';
+
+/** A bucket without what the lake knows of its tables. */
+export type BucketRow = Omit<Bucket, 'tablesCount' | 'rowsCount' | 'dataSizeBytes'> & { lakeSchemaId: number };
+
+type Row = {
+  id: string;
+  project_id: number;
+  branch_id: number;
+  stage: Stage;
+  name: string;
+  display_name: string;
+  description: string;
+  backend: string | null;
+  color: string | null;
+  lake_schema_id: number;
+  created_at: Date;
+  updated_at: Date | null;
+  changed_at: Date | null;
+};
+
+function toBucketRow(row: Row): BucketRow {
+  return {
+    id: row.id,
+    projectId: row.project_id,
+    branchId: row.branch_id,
+    stage: row.stage,
+    name: row.name,
+    displayName: row.display_name,
+    description: row.description,
+    backend: row.backend ?? undefined,
+    color: row.color ?? undefined,
+    lakeSchemaId: row.lake_schema_id,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at ?? undefined,
+    changedAt: row.changed_at ?? undefined,
+  };
+}
+
+/** Where buckets and tables live: a branch of a project. An `Actor` is one. */
+export type Place = { projectId: number; branchId: number };
+
+/** `share` keeps the bucket from being deleted until the transaction ends. */
+export async function findBucket(db: Db, place: Place, id: string, lock?: 'share' | 'update'): Promise<BucketRow | undefined> {
+  const locking = lock === undefined ? sql.empty : lock === 'share' ? sql` for key share` : sql` for update`;
+  const row = await db.one<Row>(sql`
+    select * from buckets where project_id = ${place.projectId} and branch_id = ${place.branchId} and id = ${id}${locking}`);
+  return row && toBucketRow(row);
+}
+
+export async function listBuckets(db: Db, place: Place): Promise<BucketRow[]> {
+  const rows = await db.query<Row>(sql`
+    select * from buckets where project_id = ${place.projectId} and branch_id = ${place.branchId} order by id collate "C"`);
+  return rows.map(toBucketRow);
+}
+
+export async function findBucketByDisplayName(db: Db, place: Place, displayName: string): Promise<BucketRow | undefined> {
+  const row = await db.one<Row>(sql`
+    select * from buckets
+    where project_id = ${place.projectId} and branch_id = ${place.branchId} and display_name = ${displayName}`);
+  return row && toBucketRow(row);
+}
+
+export async function insertBucket(db: Db, bucket: BucketRow): Promise<void> {
+  await db.query(sql`
+    insert into buckets (project_id, branch_id, id, stage, name, display_name, description, backend, color,
+      lake_schema_id, created_at)
+    values (${bucket.projectId}, ${bucket.branchId}, ${bucket.id}, ${bucket.stage}, ${bucket.name}, ${bucket.displayName},
+      ${bucket.description}, ${bucket.backend ?? null}, ${bucket.color ?? null}, ${bucket.lakeSchemaId}, ${bucket.createdAt})`);
+}
+
+export async function updateBucket(db: Db, bucket: BucketRow): Promise<void> {
+  await db.query(sql`
+    update buckets set display_name = ${bucket.displayName}, description = ${bucket.description},
+      color = ${bucket.color ?? null}, updated_at = ${bucket.updatedAt ?? null}
+    where project_id = ${bucket.projectId} and branch_id = ${bucket.branchId} and id = ${bucket.id}`);
+}
+
+/** The bucket's own row and those of its tables. */
+export async function deleteBucket(db: Db, place: Place, id: string): Promise<void> {
+  await db.query(sql`
+    delete from buckets where project_id = ${place.projectId} and branch_id = ${place.branchId} and id = ${id}`);
+}

@@ -1,0 +1,153 @@
+import type { Filter, Order } from '../../lib/filter.ts';
+
+export type Stage = 'in' | 'out' | 'sys';
+
+export type Bucket = {
+  /** `<stage>.<name>`. */
+  id: string;
+  projectId: number;
+  branchId: number;
+  stage: Stage;
+  name: string;
+  displayName: string;
+  description: string;
+  /** The backend a client asked for; undefined: the project's default. A label, all tables live in the lake. */
+  backend: string | undefined;
+  color: string | undefined;
+  createdAt: Date;
+  /** Last change of the description. */
+  updatedAt: Date | undefined;
+  /** Last change of anything in it. */
+  changedAt: Date | undefined;
+  tablesCount: number;
+  rowsCount: number;
+  dataSizeBytes: number;
+};
+
+export type NewBucket = {
+  stage: Stage;
+  /** As people say it: the id gets the prefix `c-` where it is missing. */
+  name: string;
+  displayName?: string | undefined;
+  description?: string | undefined;
+  backend?: string | undefined;
+  color?: string | undefined;
+};
+
+export type Table = {
+  /** `<bucket id>.<name>`. */
+  id: string;
+  bucketId: string;
+  name: string;
+  displayName: string;
+  description: string;
+  columns: string[];
+  primaryKey: string[];
+  createdAt: Date;
+  importedAt: Date | undefined;
+  /** Last change of rows or structure. */
+  changedAt: Date | undefined;
+  rowsCount: number;
+  dataSizeBytes: number;
+};
+
+/** How a CSV file is written, in the words of people: what is left out gets the usual value. */
+export type CsvOptions = {
+  delimiter?: string | undefined;
+  enclosure?: string | undefined;
+  escapedBy?: string | undefined;
+  /** Names of the file's columns; the file then has no header. */
+  columns?: string[] | undefined;
+  /** The file has no header: its columns are those of the table, in order. */
+  withoutHeaders?: boolean | undefined;
+  /** Physical lines to skip; what follows has no header. */
+  ignoredLinesCount?: number | undefined;
+};
+
+export type ImportSource =
+  /** A stored file, sliced or not. */
+  | { kind: 'file'; fileId: number }
+  /** CSV files of one layout, absolute paths, in a job's folder. Each has the header, if there is one. */
+  | { kind: 'paths'; paths: string[] }
+  /** Parquet written by a session: its columns by name. */
+  | { kind: 'parquet'; path: string; columns: string[] };
+
+export type ImportOptions = CsvOptions & {
+  /** True: rows are upserted by primary key, or appended without one. False: they replace all rows. */
+  incremental?: boolean | undefined;
+};
+
+export type NewTable = {
+  bucketId: string;
+  name: string;
+  displayName?: string | undefined;
+  primaryKey?: string[] | undefined;
+};
+
+/** `input` of jobs of the kinds table-create and table-import. */
+export type LoadInput = {
+  /** Set when the table exists; else `create` says what to make. Both: make it where it is missing. */
+  tableId: string;
+  create: { displayName: string | null; primaryKey: string[] } | null;
+  incremental: boolean;
+  source: ImportSource;
+  csv: { delimiter: string; enclosure: string; escapedBy: string; columns: string[]; withoutHeaders: boolean; ignoredLinesCount: number };
+};
+
+/** `result` of jobs of the kinds table-create and table-import. */
+export type LoadResult = {
+  tableId: string;
+  totalRowsCount: number;
+  importedRowsCount: number;
+  /** In file order. */
+  importedColumns: string[];
+  totalDataSizeBytes: number;
+  warnings: string[];
+};
+
+/** Which rows. Fields are column names. */
+export type RowSelection = {
+  filter?: Filter | undefined;
+  changedSince?: Date | undefined;
+  /** Exclusive. */
+  changedUntil?: Date | undefined;
+};
+
+export type ReadOptions = RowSelection & {
+  /** All when absent or empty. */
+  columns?: string[] | undefined;
+  orderBy?: Order[] | undefined;
+  limit?: number | undefined;
+  /** Adds the time of each row's last change as a last column `_timestamp`. */
+  includeInternalTimestamp?: boolean | undefined;
+};
+
+export type ExportOptions = ReadOptions & {
+  gzip?: boolean | undefined;
+  fileType?: 'csv' | 'parquet' | undefined;
+};
+
+/** `input` of jobs of the kind table-export: everything resolved. */
+export type ExportInput = {
+  tableId: string;
+  columns: string[];
+  filter: Filter | null;
+  orderBy: Order[];
+  limit: number | null;
+  /** ISO 8601. */
+  changedSince: string | null;
+  changedUntil: string | null;
+  includeInternalTimestamp: boolean;
+  gzip: boolean;
+  fileType: 'csv' | 'parquet';
+};
+
+export type ExportResult = { fileId: number; cacheHit: boolean; rowsCount: number };
+
+/** `input` of jobs of the kind rows-delete. */
+export type DeleteRowsInput = {
+  tableId: string;
+  filter: Filter | null;
+  changedSince: string | null;
+  changedUntil: string | null;
+};
