@@ -50,4 +50,8 @@ export const configurationErrors = {
       'configuration.processors-twice',
       'Processors may be set either in configuration or in configuration row, but not in both places.',
     ),
+  variablesUnsupported: () =>
+    invalid('configuration.variables-unsupported', 'Variables in configurations are not supported by this version.'),
+  sharedCodeUnsupported: () =>
+    invalid('configuration.shared-code-unsupported', 'Shared code is not supported by this version.'),
 };

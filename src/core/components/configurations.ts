@@ -33,8 +33,10 @@ import {
 } from './configuration-model.ts';
 import { addRowVersion, findRow, insertRow, listRows, listRowsAt, markRowDeleted } from './configuration-row-store.ts';
 import { ConfigurationRows } from './configuration-rows.ts';
+import { assertFitsSchema } from './configuration-schema.ts';
 import * as store from './configuration-store.ts';
 import { toStoredText } from './configuration-text.ts';
+import { defineInline, defineStored, type RunDefinition, type RunRequest } from './run-definition.ts';
 
 export type ConfigurationParts = { db: Database; events: Events; secrets: Secrets; components: Components };
 
@@ -274,6 +276,34 @@ export class Configurations {
       );
       return copy;
     });
+  }
+
+  /**
+   * What a job has to run, in order: one definition, or one for each enabled row; none when all rows are disabled. The
+   * content is that of the version the job was made with, even if the configuration changed or went to the trash since;
+   * states are the current ones.
+   */
+  async resolveForRun(actor: Actor, request: RunRequest): Promise<RunDefinition[]> {
+    const { componentId } = request;
+    const definition = this.#parts.components.get(componentId);
+    const definitions = await this.#define(actor, request);
+    for (const { configuration } of definitions) {
+      if (configuration.variables_id) throw configurationErrors.variablesUnsupported();
+      if (configuration.shared_code_id) throw configurationErrors.sharedCodeUnsupported();
+      assertFitsSchema(definition, configuration);
+    }
+    return definitions;
+  }
+
+  async #define(actor: Actor, request: RunRequest): Promise<RunDefinition[]> {
+    const { componentId, configurationId, input } = request;
+    const inline = input?.configData ?? (configurationId === undefined ? '{}' : undefined);
+    if (inline !== undefined || configurationId === undefined) return defineInline(request, inline ?? '{}');
+    assertCanRead(actor, componentId);
+    const current = await store.findConfiguration(this.#parts.db, actor.branchId, { componentId, configurationId });
+    if (!current) throw configurationErrors.notFound(configurationId);
+    const version = input?.configurationVersion ?? current.version;
+    return defineStored(request, await this.#atVersion(this.#parts.db, current, version));
   }
 
   async #atVersion(db: Db, current: Configuration, version: number): Promise<Configuration> {

@@ -1,0 +1,135 @@
+import type { Database, Transaction } from '../../db/database.ts';
+import type { Json } from '../../lib/json.ts';
+import { AppError } from '../errors.ts';
+import type { Actor } from '../identity/actor.ts';
+import type { Job, JobMode } from '../jobs/job-model.ts';
+import type { Jobs } from '../jobs/jobs.ts';
+import type { Secrets } from '../secrets/secrets.ts';
+import { assertCanRead, canUseComponent, isReadOnly } from './component-access.ts';
+import { componentErrors } from './component-errors.ts';
+import { type ComponentDefinition, defaultTag } from './component-model.ts';
+import type { Components } from './components.ts';
+import { configurationErrors } from './configuration-errors.ts';
+import type { Configuration } from './configuration-model.ts';
+import { findConfiguration } from './configuration-store.ts';
+import { toStoredText } from './configuration-text.ts';
+import type { RunInput } from './run-definition.ts';
+
+export type NewRun = {
+  componentId: string;
+  configurationId?: string | undefined;
+  rowIds?: string[] | undefined;
+  /** JSON text that replaces the stored configuration. */
+  configData?: string | undefined;
+  mode?: JobMode | undefined;
+  tag?: string | undefined;
+  /** Overrides the actor's run id as the run this one belongs to. */
+  parentRunId?: string | undefined;
+  /** Not before this time. */
+  availableAt?: Date | undefined;
+  variableValuesId?: string | undefined;
+  variableValuesData?: RunInput['variableValuesData'] | undefined;
+  /** Shown again by the dialect; not acted on. */
+  options?: { [key: string]: Json } | undefined;
+};
+
+/** Puts runs of components into the queue. What can be refused is refused here, before there is a job. */
+export class ComponentRuns {
+  readonly #parts: { db: Database; jobs: Jobs; components: Components; secrets: Secrets };
+
+  constructor(parts: { db: Database; jobs: Jobs; components: Components; secrets: Secrets }) {
+    this.#parts = parts;
+  }
+
+  /**
+   * The version of the stored configuration is fixed now, so that a change while the job waits does not reach it. Runs
+   * of one configuration in one branch go one after another, in the order they were asked for; inline runs without a
+   * configuration do not wait for each other.
+   */
+  async start(actor: Actor, run: NewRun): Promise<Job> {
+    const { db, jobs, components, secrets } = this.#parts;
+    if (isReadOnly(actor)) throw runErrors.readOnlyRole();
+    const definition = components.get(run.componentId);
+    if (!canUseComponent(actor, run.componentId)) throw runErrors.componentForbidden(run.componentId);
+    assertRunnable(actor, definition);
+    const { componentId } = run;
+    const configData =
+      run.configData === undefined
+        ? undefined
+        : toStoredText(run.configData, 'configuration', secrets, { projectId: actor.projectId, componentId });
+    const variableValues = run.variableValuesData ?? { values: [] };
+    if (run.variableValuesId && variableValues.values.length > 0) throw runErrors.variablesTwice();
+    return db.transaction(async (tx) => {
+      const stored = configData ? undefined : await this.#stored(tx, actor, run);
+      const input: RunInput = {
+        configData: configData?.text ?? null,
+        configurationVersion: stored?.version ?? null,
+        variableValuesId: run.variableValuesId ?? null,
+        variableValuesData: variableValues,
+        options: run.options ?? {},
+      };
+      return jobs.createIn(tx, actor, {
+        kind: 'component',
+        componentId,
+        configurationRowIds: run.rowIds ?? [],
+        mode: run.mode ?? 'run',
+        tag: run.tag || requestedTag(configData?.parse() ?? stored?.configuration.parse()) || defaultTag(definition),
+        input,
+        ...(run.configurationId === undefined
+          ? {}
+          : {
+              configurationId: run.configurationId,
+              lockKey: `component:${actor.branchId}:${componentId}:${run.configurationId}`,
+            }),
+        ...(run.parentRunId ? { parentRunId: run.parentRunId } : {}),
+        ...(run.availableAt ? { availableAt: run.availableAt } : {}),
+      });
+    });
+  }
+
+  async #stored(tx: Transaction, actor: Actor, run: NewRun): Promise<Configuration | undefined> {
+    if (run.configurationId === undefined) return undefined;
+    assertCanRead(actor, run.componentId);
+    const configurationId = run.configurationId;
+    const found = await findConfiguration(tx, actor.branchId, { componentId: run.componentId, configurationId });
+    if (!found || found.isDeleted) throw configurationErrors.notFound(configurationId);
+    if (found.isDisabled && run.mode !== 'forceRun') {
+      throw configurationErrors.disabled(run.componentId, configurationId);
+    }
+    return found;
+  }
+}
+
+function assertRunnable(actor: Actor, definition: ComponentDefinition): void {
+  if (!definition.run) throw componentErrors.notInstalled(definition.id);
+  if (!actor.isDefaultBranch && definition.features.includes('dev-branch-job-blocked')) {
+    throw runErrors.blockedInBranch();
+  }
+}
+
+/** The tag a configuration asks for; the second spelling is found in old configurations. */
+function requestedTag(configuration: Json | undefined): string | undefined {
+  const runtime = member(configuration, 'runtime');
+  const tag = member(runtime, 'tag') || member(runtime, 'image_tag');
+  return typeof tag === 'string' || typeof tag === 'number' ? String(tag) : undefined;
+}
+
+function member(value: Json | undefined, key: string): Json | undefined {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? value[key] : undefined;
+}
+
+const runErrors = {
+  readOnlyRole: () => new AppError('forbidden', 'run.read-only-role', 'Role "readOnly" is not allowed to run jobs'),
+  componentForbidden: (componentId: string) =>
+    new AppError('forbidden', 'run.component-forbidden', `Token is not allowed to run component "${componentId}"`, {
+      details: { componentId },
+    }),
+  blockedInBranch: () =>
+    new AppError('invalid', 'run.blocked-in-branch', 'This component cannot be run in a development branch.'),
+  variablesTwice: () =>
+    new AppError(
+      'invalid',
+      'run.variables-twice',
+      'Provide either "variableValuesId" or "variableValuesData", but not both.',
+    ),
+};
