@@ -71,6 +71,7 @@ export type EventQuery = {
   /** That run and every run below it (`a` finds `a`, `a.b`, `a.b.c`). */
   runId?: string | undefined;
   names?: EventName[] | undefined;
+  excludedNames?: EventName[] | undefined;
   objectType?: string | undefined;
   objectId?: string | undefined;
   tokenId?: number | undefined;

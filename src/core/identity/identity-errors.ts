@@ -1,0 +1,23 @@
+import { AppError } from '../errors.ts';
+
+export const identityErrors = {
+  tokenNotFound: (id: number | string) =>
+    new AppError('not-found', 'token.not-found', `Token with id "${id}" was not found.`),
+  tokenGone: (id: number) =>
+    new AppError(
+      'invalid',
+      'token.gone',
+      `Token with id "${id}", which created the job, was deleted, disabled or has expired.`,
+    ),
+  masterToken: (what: string) => new AppError('invalid', 'token.master', `Master token cannot be ${what}.`),
+  expirationTooShort: () =>
+    new AppError('invalid', 'token.expiration-too-short', 'Minimal expiration must be greater or equal to 1 second(s)'),
+  invalidPermissions: (bucketId: string, right: string) =>
+    new AppError(
+      'invalid',
+      'token.invalid-permissions',
+      `Permission "${right}" of bucket "${bucketId}" is not valid. Use "read" or "write".`,
+    ),
+  branchNotFound: (id: number | string) =>
+    new AppError('not-found', 'branch.not-found', `Branch id:"${id}" does not exist`),
+};

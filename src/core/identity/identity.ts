@@ -1,0 +1,304 @@
+import { createHash } from 'node:crypto';
+import type { Database, Db, Transaction } from '../../db/database.ts';
+import { randomToken } from '../../lib/ids.ts';
+import { errors } from '../errors.ts';
+import { type Events, eventFor } from '../events/events.ts';
+import type { Actor, BucketRight, Manager } from './actor.ts';
+import { identityErrors } from './identity-errors.ts';
+import { assertAllowed, canCreateTokens, canManageTokens } from './permissions.ts';
+import { TokenCache } from './token-cache.ts';
+import { isExpired, type NewToken, type Token, type TokenPatch, type TokenRights } from './token-model.ts';
+import {
+  deleteToken,
+  findBranch,
+  findToken,
+  findTokenBySecret,
+  insertToken,
+  type KnownToken,
+  listTokens,
+  nextTokenId,
+  notifyTokens,
+  type TokenRecord,
+  updateToken,
+} from './token-store.ts';
+
+/** What a call brings along besides its token. */
+export type CallOrigin = {
+  /** The branch the call names; the default branch where it names none. */
+  branchId?: number | undefined;
+  runId?: string | undefined;
+  origin?: Partial<Actor['origin']> | undefined;
+};
+
+/** Turns credentials into actors, and looks after the tokens of a project. */
+export class Identity {
+  readonly #db: Database;
+  readonly #events: Events;
+  readonly #clock: { now(): Date };
+  readonly #cache: TokenCache;
+
+  constructor(parts: { db: Database; events: Events; clock?: { now(): Date } }) {
+    this.#db = parts.db;
+    this.#events = parts.events;
+    this.#clock = parts.clock ?? { now: () => new Date() };
+    this.#cache = new TokenCache(parts.db, this.#clock);
+  }
+
+  /** A Storage token's text to its actor. Whatever is wrong with the token, the answer is the same and never has it in. */
+  async authenticateStorageToken(secret: string, call: CallOrigin = {}): Promise<Actor> {
+    const token = await this.#authenticate('storage', secret);
+    const actor = this.#actorOf(token, call);
+    return call.branchId === undefined ? actor : this.selectBranch(actor, call.branchId);
+  }
+
+  /** A manage token's text to the person whose it is. */
+  async authenticateManageToken(secret: string): Promise<Manager> {
+    const token = await this.#authenticate('manage', secret);
+    if (!token.person) throw errors.unauthenticated();
+    return { personId: token.person.id, email: token.person.email, isSuperAdmin: token.isSuperAdmin };
+  }
+
+  /**
+   * The actor in whose name a job runs, made anew from its token, so that rights taken away meanwhile are gone here
+   * too. A token that is not valid any more makes the job fail: running on with rights that somebody revoked would be
+   * worse than stopping.
+   */
+  async actorForJob(job: {
+    projectId: number;
+    branchId: number;
+    token: { id: number };
+    runId: string;
+    origin: { address?: string; userAgent?: string };
+  }): Promise<Actor> {
+    const token = await findToken(this.#db, job.projectId, job.token.id);
+    if (!token || !this.#isUsable(token)) throw identityErrors.tokenGone(job.token.id);
+    const actor = this.#actorOf(token, { runId: job.runId, origin: job.origin });
+    return this.selectBranch(actor, job.branchId);
+  }
+
+  /** The same actor, working in another branch of its project. */
+  async selectBranch(actor: Actor, branch: number | 'default'): Promise<Actor> {
+    if (branch === actor.branchId || (branch === 'default' && actor.isDefaultBranch)) return actor;
+    const found = await findBranch(this.#db, actor.projectId, branch);
+    if (!found) throw identityErrors.branchNotFound(branch);
+    return { ...actor, branchId: found.id, isDefaultBranch: found.isDefault };
+  }
+
+  /** The actor's own token: what a verify call shows. */
+  async ownToken(actor: Actor): Promise<Token> {
+    return this.#require(this.#db, actor.projectId, actor.token.id);
+  }
+
+  /** Another token of the project, for those who may manage tokens; its own for everybody. */
+  async getToken(actor: Actor, id: number): Promise<Token> {
+    assertAllowed(id === actor.token.id || canManageTokens(actor));
+    return this.#require(this.#db, actor.projectId, id);
+  }
+
+  /** All tokens of the project, or only its own for a token that may not manage them. */
+  async listTokens(actor: Actor): Promise<Token[]> {
+    const tokens = await listTokens(this.#db, actor.projectId);
+    return canManageTokens(actor) ? tokens : tokens.filter((token) => token.id === actor.token.id);
+  }
+
+  /** The secret is in the answer and nowhere else afterwards. */
+  async createToken(actor: Actor, input: NewToken): Promise<{ token: Token; secret: string }> {
+    assertAllowed(canCreateTokens(actor));
+    const expiresIn = input.expiresInSeconds;
+    if (expiresIn !== undefined && !(expiresIn >= 1)) throw identityErrors.expirationTooShort();
+    // Who may only make minimal tokens gets one whatever was asked for.
+    const grants = canManageTokens(actor) ? input : {};
+    const record = {
+      kind: 'storage' as const,
+      projectId: actor.projectId,
+      description: input.description || `Created by ${actor.token.description}`,
+      rights: rightsOf(grants),
+      bucketPermissions: checkBucketPermissions(grants.bucketPermissions ?? {}),
+      componentAccess: grants.componentAccess,
+      creatorTokenId: actor.token.id,
+      expiresAt: expiresIn === undefined ? undefined : new Date(this.#clock.now().getTime() + expiresIn * 1000),
+    };
+    return this.#db.transaction(async (tx) => {
+      const issued = await this.issueStorageToken(tx, record);
+      const token = await this.#require(tx, actor.projectId, issued.id);
+      await this.#report(tx, actor, 'token.created', token, `Created token "${token.description}"`);
+      return { token, secret: issued.secret };
+    });
+  }
+
+  async updateToken(actor: Actor, id: number, patch: TokenPatch): Promise<Token> {
+    assertAllowed(canManageTokens(actor));
+    return this.#db.transaction(async (tx) => {
+      const before = await this.#require(tx, actor.projectId, id);
+      if (before.isMaster && Object.keys(patch).some((key) => key !== 'description'))
+        throw identityErrors.masterToken('changed');
+      await updateToken(tx, id, {
+        description: patch.description || undefined,
+        rights: rightsOf(patch),
+        bucketPermissions: patch.bucketPermissions && checkBucketPermissions(patch.bucketPermissions),
+        componentAccess: patch.componentAccess,
+      });
+      await this.#forget(tx);
+      const token = await this.#require(tx, actor.projectId, id);
+      await this.#report(tx, actor, 'token.updated', token, `Updated token "${token.description}"`);
+      return token;
+    });
+  }
+
+  /** Its own for everybody, others' for those who may manage tokens; never a master token. */
+  async deleteToken(actor: Actor, id: number): Promise<void> {
+    assertAllowed(id === actor.token.id || canManageTokens(actor));
+    await this.#db.transaction(async (tx) => {
+      const token = await this.#require(tx, actor.projectId, id);
+      if (token.isMaster) throw identityErrors.masterToken('deleted');
+      await deleteToken(tx, id);
+      await this.#forget(tx);
+      await this.#report(tx, actor, 'token.deleted', token, `Deleted token "${token.description}"`);
+    });
+  }
+
+  /** A new secret; the old one stops working when this returns. */
+  async refreshToken(actor: Actor, id: number): Promise<{ token: Token; secret: string }> {
+    assertAllowed(id === actor.token.id || canManageTokens(actor));
+    return this.#db.transaction(async (tx) => {
+      const known = await this.#require(tx, actor.projectId, id);
+      const secret = storageTokenText(actor.projectId, known.id);
+      await updateToken(tx, id, { secretHash: hashSecret(secret) });
+      await this.#forget(tx);
+      const token = await this.#require(tx, actor.projectId, id);
+      await this.#report(tx, actor, 'token.refreshed', token, `Refreshed token "${token.description}"`);
+      return { token, secret };
+    });
+  }
+
+  /** For whoever makes projects: a storage token without an actor to ask. */
+  async issueStorageToken(
+    tx: Transaction,
+    record: Omit<TokenRecord, 'id' | 'kind' | 'secretHash'> & { projectId: number },
+  ): Promise<{ id: number; secret: string }> {
+    const id = await nextTokenId(tx);
+    const secret = storageTokenText(record.projectId, id);
+    await insertToken(tx, { ...record, id, kind: 'storage', secretHash: hashSecret(secret) });
+    return { id, secret };
+  }
+
+  /** Any other credential, with the secret the caller has made. */
+  async issueCredential(
+    tx: Transaction,
+    secret: string,
+    record: Omit<TokenRecord, 'id' | 'secretHash'>,
+  ): Promise<void> {
+    await insertToken(tx, { ...record, id: await nextTokenId(tx), secretHash: hashSecret(secret) });
+  }
+
+  /** Replaces the secret of a credential that the caller has found; for credentials that were lost. */
+  async replaceSecret(tx: Transaction, token: { id: number }, secret: string): Promise<void> {
+    await updateToken(tx, token.id, { secretHash: hashSecret(secret) });
+    await this.#forget(tx);
+  }
+
+  async #authenticate(kind: 'storage' | 'manage', secret: string): Promise<KnownToken> {
+    const hash = hashSecret(secret);
+    const token = await this.#cache.get(`${kind}:${hash.toString('base64')}`, () =>
+      findTokenBySecret(this.#db, kind, hash),
+    );
+    if (!token || !this.#isUsable(token)) throw errors.unauthenticated();
+    return token;
+  }
+
+  #isUsable(token: Token): boolean {
+    return !token.isDisabled && !isExpired(token, this.#clock.now());
+  }
+
+  #actorOf(token: KnownToken, call: CallOrigin): Actor {
+    if (token.projectId === undefined || token.defaultBranchId === undefined) throw errors.unauthenticated();
+    const all = token.isMaster;
+    return {
+      projectId: token.projectId,
+      branchId: token.defaultBranchId,
+      isDefaultBranch: true,
+      token: {
+        id: token.id,
+        description: token.description,
+        isMaster: all,
+        canManageBuckets: all || token.rights.canManageBuckets === true,
+        canManageTokens: all || token.rights.canManageTokens === true,
+        canReadAllFiles: all || token.rights.canReadAllFiles === true,
+        canPurgeTrash: all || token.rights.canPurgeTrash === true,
+        canReadAllEvents: all || token.rights.canReadAllEvents === true,
+        bucketPermissions: token.bucketPermissions,
+        componentAccess: token.componentAccess,
+        person: all ? token.person : undefined,
+      },
+      runId: call.runId,
+      origin: { address: call.origin?.address, userAgent: call.origin?.userAgent },
+    };
+  }
+
+  async #require(db: Db, projectId: number, id: number): Promise<KnownToken> {
+    const token = await findToken(db, projectId, id);
+    if (!token) throw identityErrors.tokenNotFound(id);
+    return token;
+  }
+
+  async #forget(tx: Transaction): Promise<void> {
+    await notifyTokens(tx);
+    tx.afterCommit(() => this.#cache.clear());
+  }
+
+  async #report(
+    tx: Transaction,
+    actor: Actor,
+    name: 'token.created' | 'token.updated' | 'token.refreshed' | 'token.deleted',
+    token: Token,
+    message: string,
+  ): Promise<void> {
+    await this.#events.append(
+      tx,
+      eventFor(actor, {
+        name,
+        component: 'storage',
+        type: 'info',
+        message,
+        objectType: 'token',
+        objectId: String(token.id),
+        objectName: token.description,
+      }),
+    );
+  }
+}
+
+/** SHA-256: secrets are random and long, so guessing is hopeless without slowing every request down. */
+export function hashSecret(secret: string): Buffer {
+  return createHash('sha256').update(secret).digest();
+}
+
+/** Clients split the text at `-` and expect three parts. */
+function storageTokenText(projectId: number, tokenId: number): string {
+  return `${projectId}-${tokenId}-${randomToken(30)}`;
+}
+
+function rightsOf(input: NewToken): TokenRights {
+  const rights: TokenRights = {};
+  for (const right of [
+    'canManageBuckets',
+    'canReadAllFiles',
+    'canPurgeTrash',
+    'canReadAllEvents',
+    'canCreateJobs',
+    'canManageProtectedDefaultBranch',
+  ] as const) {
+    const value = input[right];
+    if (value !== undefined) rights[right] = value;
+  }
+  return rights;
+}
+
+function checkBucketPermissions(permissions: Record<string, string>): Record<string, BucketRight> {
+  const checked: [string, BucketRight][] = [];
+  for (const [bucketId, right] of Object.entries(permissions)) {
+    if (right !== 'read' && right !== 'write') throw identityErrors.invalidPermissions(bucketId, right);
+    checked.push([bucketId, right]);
+  }
+  return Object.fromEntries(checked);
+}

@@ -1,0 +1,58 @@
+import type { BucketRight, ProjectRole } from './actor.ts';
+
+export type TokenKind = 'storage' | 'manage' | 'airbyte-application' | 'syncano-account' | 'syncano-key';
+
+/** What a token may do beyond its bucket and component lists. Absent: no. */
+export type TokenRights = {
+  canManageBuckets?: boolean;
+  canManageTokens?: boolean;
+  canReadAllFiles?: boolean;
+  canPurgeTrash?: boolean;
+  canReadAllEvents?: boolean;
+  canCreateJobs?: boolean;
+  canManageProtectedDefaultBranch?: boolean;
+  /** Syncano API keys: access rules of objects do not hold. */
+  ignoreAcl?: boolean;
+};
+
+/** A credential without its secret, which nobody knows but its holder. */
+export type Token = {
+  id: number;
+  kind: TokenKind;
+  projectId: number | undefined;
+  publicId: string | undefined;
+  description: string;
+  isMaster: boolean;
+  rights: TokenRights;
+  bucketPermissions: Record<string, BucketRight>;
+  componentAccess: string[] | undefined;
+  /** Whose token it is: only master tokens and those of persons have one. */
+  person: { id: number; name: string; email: string; role: ProjectRole } | undefined;
+  creator: { id: number; description: string } | undefined;
+  createdAt: Date;
+  refreshedAt: Date;
+  expiresAt: Date | undefined;
+  isDisabled: boolean;
+};
+
+export type NewToken = {
+  /** Default: `Created by <description of the creating token>`. */
+  description?: string | undefined;
+  bucketPermissions?: Record<string, string> | undefined;
+  componentAccess?: string[] | undefined;
+  canManageBuckets?: boolean | undefined;
+  canReadAllFiles?: boolean | undefined;
+  canPurgeTrash?: boolean | undefined;
+  canReadAllEvents?: boolean | undefined;
+  canCreateJobs?: boolean | undefined;
+  canManageProtectedDefaultBranch?: boolean | undefined;
+  expiresInSeconds?: number | undefined;
+};
+
+/** Absent members stay as they are; lists replace the whole list. */
+export type TokenPatch = Omit<NewToken, 'canManageBuckets' | 'expiresInSeconds'>;
+
+/** Asked at each use: a token that is remembered somewhere goes on ageing. */
+export function isExpired(token: Pick<Token, 'expiresAt'>, now: Date): boolean {
+  return token.expiresAt !== undefined && token.expiresAt <= now;
+}

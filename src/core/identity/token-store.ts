@@ -1,0 +1,188 @@
+import type { Db } from '../../db/database.ts';
+import { type Sql, sql } from '../../db/sql.ts';
+import type { BucketRight, ProjectRole } from './actor.ts';
+import type { Token, TokenKind, TokenRights } from './token-model.ts';
+
+type TokenRow = {
+  id: number;
+  kind: TokenKind;
+  project_id: number | null;
+  public_id: string | null;
+  description: string;
+  is_master: boolean;
+  rights: TokenRights;
+  bucket_permissions: Record<string, BucketRight>;
+  component_access: string[] | null;
+  person_id: number | null;
+  person_name: string | null;
+  person_email: string | null;
+  person_role: ProjectRole | null;
+  is_super_admin: boolean | null;
+  creator_token_id: number | null;
+  creator_description: string | null;
+  created_at: Date;
+  refreshed_at: Date;
+  expires_at: Date | null;
+  disabled_at: Date | null;
+  default_branch_id: number | null;
+};
+
+/** A token with what authentication needs besides. */
+export type KnownToken = Token & { defaultBranchId: number | undefined; isSuperAdmin: boolean };
+
+const SELECT = sql`
+  select t.id, t.kind, t.project_id, t.public_id, t.description, t.is_master, t.rights, t.bucket_permissions,
+    t.component_access, t.person_id, p.name as person_name, p.email as person_email, m.role as person_role,
+    p.is_super_admin, t.creator_token_id, c.description as creator_description, t.created_at, t.refreshed_at,
+    t.expires_at, t.disabled_at, b.id as default_branch_id
+  from tokens t
+  left join persons p on p.id = t.person_id
+  left join project_members m on m.project_id = t.project_id and m.person_id = t.person_id
+  left join tokens c on c.id = t.creator_token_id
+  left join projects pr on pr.id = t.project_id
+  left join branches b on b.project_id = t.project_id and b.is_default`;
+
+/** By the hash of the secret, in projects that still exist. */
+export async function findTokenBySecret(db: Db, kind: TokenKind, secretHash: Buffer): Promise<KnownToken | undefined> {
+  const row = await db.one<TokenRow>(
+    sql`${SELECT} where t.secret_hash = ${secretHash} and t.kind = ${kind} and pr.deleted_at is null`,
+  );
+  return row && toToken(row);
+}
+
+export async function findToken(db: Db, projectId: number, id: number): Promise<KnownToken | undefined> {
+  const row = await db.one<TokenRow>(
+    sql`${SELECT} where t.project_id = ${projectId} and t.id = ${id} and t.kind = 'storage' and pr.deleted_at is null`,
+  );
+  return row && toToken(row);
+}
+
+export async function listTokens(db: Db, projectId: number): Promise<KnownToken[]> {
+  const rows = await db.query<TokenRow>(
+    sql`${SELECT} where t.project_id = ${projectId} and t.kind = 'storage' order by t.id`,
+  );
+  return rows.map(toToken);
+}
+
+export type TokenRecord = {
+  id: number;
+  kind: TokenKind;
+  projectId?: number | undefined;
+  personId?: number | undefined;
+  secretHash: Buffer;
+  publicId?: string | undefined;
+  description: string;
+  isMaster?: boolean;
+  rights?: TokenRights;
+  bucketPermissions?: Record<string, BucketRight>;
+  componentAccess?: string[] | undefined;
+  creatorTokenId?: number | undefined;
+  expiresAt?: Date | undefined;
+};
+
+/** Taken before the insert, because the id is part of the secret's text. */
+export async function nextTokenId(db: Db): Promise<number> {
+  const row = await db.one<{ id: number }>(sql`select nextval(pg_get_serial_sequence('tokens', 'id')) as id`);
+  if (!row) throw new Error('sequence gave no value');
+  return row.id;
+}
+
+export async function insertToken(db: Db, token: TokenRecord): Promise<void> {
+  await db.query(sql`
+    insert into tokens (id, kind, project_id, person_id, secret_hash, public_id, description, is_master, rights,
+      bucket_permissions, component_access, creator_token_id, expires_at)
+    overriding system value
+    values (${token.id}, ${token.kind}, ${token.projectId ?? null}, ${token.personId ?? null}, ${token.secretHash},
+      ${token.publicId ?? null}, ${token.description}, ${token.isMaster ?? false}, ${JSON.stringify(token.rights ?? {})},
+      ${JSON.stringify(token.bucketPermissions ?? {})}, ${token.componentAccess ?? null},
+      ${token.creatorTokenId ?? null}, ${token.expiresAt ?? null})`);
+}
+
+export async function updateToken(
+  db: Db,
+  id: number,
+  change: {
+    description?: string | undefined;
+    rights?: TokenRights | undefined;
+    bucketPermissions?: Record<string, BucketRight> | undefined;
+    componentAccess?: string[] | undefined;
+    secretHash?: Buffer | undefined;
+  },
+): Promise<void> {
+  const sets: Sql[] = [];
+  if (change.description !== undefined) sets.push(sql`description = ${change.description}`);
+  if (change.rights !== undefined) sets.push(sql`rights = rights || ${JSON.stringify(change.rights)}::jsonb`);
+  if (change.bucketPermissions !== undefined)
+    sets.push(sql`bucket_permissions = ${JSON.stringify(change.bucketPermissions)}`);
+  if (change.componentAccess !== undefined) sets.push(sql`component_access = ${change.componentAccess}`);
+  if (change.secretHash !== undefined) sets.push(sql`secret_hash = ${change.secretHash}, refreshed_at = now()`);
+  if (sets.length > 0) await db.query(sql`update tokens set ${sql.join(sets)} where id = ${id}`);
+}
+
+export async function deleteToken(db: Db, id: number): Promise<void> {
+  await db.query(sql`delete from tokens where id = ${id}`);
+}
+
+/** The live credentials of one kind in a project, or of a person where there is no project. */
+export async function listCredentials(
+  db: Db,
+  owner: { projectId: number } | { personId: number },
+  kind: TokenKind,
+): Promise<KnownToken[]> {
+  const by =
+    'projectId' in owner
+      ? sql`t.project_id = ${owner.projectId}`
+      : sql`t.project_id is null and t.person_id = ${owner.personId}`;
+  return (await db.query<TokenRow>(sql`${SELECT} where ${by} and t.kind = ${kind} order by t.id`)).map(toToken);
+}
+
+/** Tells every process that what it remembers of tokens may be wrong. */
+export async function notifyTokens(db: Db): Promise<void> {
+  await db.query(sql`select pg_notify('tokens', '')`);
+}
+
+function toToken(row: TokenRow): KnownToken {
+  const person =
+    row.person_id === null
+      ? undefined
+      : {
+          id: row.person_id,
+          name: row.person_name ?? '',
+          email: row.person_email ?? '',
+          role: row.person_role ?? 'guest',
+        };
+  return {
+    id: row.id,
+    kind: row.kind,
+    projectId: row.project_id ?? undefined,
+    publicId: row.public_id ?? undefined,
+    description: row.description,
+    isMaster: row.is_master,
+    rights: row.rights,
+    bucketPermissions: row.bucket_permissions,
+    componentAccess: row.component_access ?? undefined,
+    person,
+    creator:
+      row.creator_token_id === null
+        ? undefined
+        : { id: row.creator_token_id, description: row.creator_description ?? '' },
+    createdAt: row.created_at,
+    refreshedAt: row.refreshed_at,
+    expiresAt: row.expires_at ?? undefined,
+    isDisabled: row.disabled_at !== null,
+    defaultBranchId: row.default_branch_id ?? undefined,
+    isSuperAdmin: row.is_super_admin ?? false,
+  };
+}
+
+/** Whether a live branch of that id is in the project, and whether it is the default one. */
+export async function findBranch(
+  db: Db,
+  projectId: number,
+  branch: number | 'default',
+): Promise<{ id: number; isDefault: boolean } | undefined> {
+  const by = branch === 'default' ? sql`is_default` : sql`id = ${branch}`;
+  return db.one<{ id: number; isDefault: boolean }>(sql`
+    select id, is_default as "isDefault" from branches
+    where project_id = ${projectId} and deleted_at is null and ${by}`);
+}
