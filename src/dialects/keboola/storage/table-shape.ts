@@ -1,0 +1,50 @@
+import type { Table } from '../../../core/tables/table-model.ts';
+import { formatDate, formatOptionalDate } from '../scalars.ts';
+
+export type TableExtras = {
+  storageUrl: string;
+  /** Each member is in the answer only when it is given. */
+  columns?: boolean | undefined;
+  attributes?: boolean | undefined;
+  bucket?: Record<string, unknown> | undefined;
+  metadata?: unknown[] | undefined;
+  /** Column name -> its metadata; columns without any are left out. */
+  columnMetadata?: Record<string, unknown[]> | undefined;
+};
+
+export function toKeboolaTable(table: Table, extras: TableExtras): Record<string, unknown> {
+  return {
+    uri: `${extras.storageUrl}/tables/${table.id}`,
+    id: table.id,
+    name: table.name,
+    displayName: table.displayName,
+    transactional: false,
+    primaryKey: table.primaryKey,
+    indexType: null,
+    indexKey: [],
+    distributionType: null,
+    distributionKey: [],
+    syntheticPrimaryKeyEnabled: false,
+    created: formatDate(table.createdAt),
+    lastImportDate: formatOptionalDate(table.importedAt),
+    lastChangeDate: formatOptionalDate(table.changedAt),
+    rowsCount: table.rowsCount,
+    dataSizeBytes: table.dataSizeBytes,
+    isAlias: false,
+    isAliasable: true,
+    isTyped: false,
+    timestampType: 'MANAGED',
+    tableType: 'table',
+    path: table.id,
+    ...(extras.columns && { columns: table.columns }),
+    ...(extras.attributes && { attributes: [] }),
+    ...(extras.metadata && { metadata: extras.metadata }),
+    ...(extras.columnMetadata && { columnMetadata: mapOrEmptyList(extras.columnMetadata) }),
+    ...(extras.bucket && { bucket: extras.bucket }),
+  };
+}
+
+/** PHP's empty array: clients accept both, the original sends `[]`. */
+function mapOrEmptyList(map: Record<string, unknown>): unknown {
+  return Object.keys(map).length === 0 ? [] : map;
+}
