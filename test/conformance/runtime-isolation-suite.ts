@@ -145,6 +145,7 @@ export function isolationSuite(fixture: RuntimeFixture, mode: 'plain' | 'bubblew
       process: { pid: number };
     };
     process.kill(notes.process.pid, 'SIGKILL');
+    await sleep(100);
     const next = await fixture.open(runtime);
     assert.equal(await next.recover(handle), 'lost');
     assert.deepEqual(processesWith(marker), []);

@@ -108,7 +108,8 @@ export const markerOf = (id: string) => `${markerName}=${id}\0`;
 function insideText(facts: LaunchFacts, plan: LaunchPlan) {
   return (text: string): string => {
     let result = text.replaceAll('{data}', dataPathOf(facts.mode, plan.spec));
-    for (const [from, to] of plan.relocated) {
+    // A sandbox shows the copy at the path of the original.
+    for (const [from, to] of facts.mode === 'plain' ? plan.relocated : []) {
       if (result === from || result.startsWith(`${from}/`)) result = to + result.slice(from.length);
     }
     return result;
@@ -161,6 +162,8 @@ function sandboxArguments(facts: LaunchFacts, { spec, relocated }: LaunchPlan): 
     '--bind',
     spec.workDirectory,
     '/data',
+    '--remount-ro',
+    '/dev',
     '--remount-ro',
     '/',
     '--chdir',

@@ -136,10 +136,11 @@ export function threadsOfUser(uid: number): number {
   return threads;
 }
 
+/** Whether a user has live processes. The dead that nobody has collected yet do not count. */
 export function isUserBusy(uid: number): boolean {
   return listPids().some((pid) => {
     try {
-      return statSync(`/proc/${pid}`).uid === uid;
+      return statSync(`/proc/${pid}`).uid === uid && readProcess(pid)?.isZombie === false;
     } catch {
       return false;
     }
