@@ -12,5 +12,4 @@ export const componentErrors = {
       `The component "${componentId}" is not runnable. It is not installed on this server.`,
       { details: { componentId } },
     ),
-  accessDenied: () => new AppError('forbidden', 'access.denied', "You don't have access to the resource."),
 };

@@ -2,10 +2,10 @@ import type { Database, Transaction } from '../../db/database.ts';
 import type { Json } from '../../lib/json.ts';
 import { AppError } from '../errors.ts';
 import type { Actor } from '../identity/actor.ts';
+import { canRunComponent } from '../identity/permissions.ts';
 import type { Job, JobMode } from '../jobs/job-model.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { Secrets } from '../secrets/secrets.ts';
-import { assertCanRead, canUseComponent, isReadOnly } from './component-access.ts';
 import { componentErrors } from './component-errors.ts';
 import { type ComponentDefinition, defaultTag } from './component-model.ts';
 import type { Components } from './components.ts';
@@ -48,9 +48,9 @@ export class ComponentRuns {
    */
   async start(actor: Actor, run: NewRun): Promise<Job> {
     const { db, jobs, components, secrets } = this.#parts;
-    if (isReadOnly(actor)) throw runErrors.readOnlyRole();
+    if (actor.token.person?.role === 'readOnly') throw runErrors.readOnlyRole();
     const definition = components.get(run.componentId);
-    if (!canUseComponent(actor, run.componentId)) throw runErrors.componentForbidden(run.componentId);
+    if (!canRunComponent(actor, run.componentId)) throw runErrors.componentForbidden(run.componentId);
     assertRunnable(actor, definition);
     const { componentId } = run;
     const configData =
@@ -89,7 +89,6 @@ export class ComponentRuns {
 
   async #stored(tx: Transaction, actor: Actor, run: NewRun): Promise<Configuration | undefined> {
     if (run.configurationId === undefined) return undefined;
-    assertCanRead(actor, run.componentId);
     const configurationId = run.configurationId;
     const found = await findConfiguration(tx, actor.branchId, { componentId: run.componentId, configurationId });
     if (!found || found.isDeleted) throw configurationErrors.notFound(configurationId);

@@ -2,9 +2,9 @@ import type { Database, Db, Transaction } from '../../db/database.ts';
 import type { Events } from '../events/events.ts';
 import { eventFor } from '../events/events.ts';
 import type { Actor } from '../identity/actor.ts';
+import { assertAllowed, canPurgeTrash } from '../identity/permissions.ts';
 import type { Secrets } from '../secrets/secrets.ts';
-import { accessibleComponents, assertCanRead, assertCanWrite } from './component-access.ts';
-import { componentErrors } from './component-errors.ts';
+import { assertCanRead, assertCanWrite, listableComponents } from './component-access.ts';
 import type { Components } from './components.ts';
 import {
   addVersion,
@@ -60,12 +60,11 @@ export class Configurations {
   /** Configurations the actor may see, with their rows, ordered by component and age. */
   async list(actor: Actor, filter: ConfigurationFilter = {}): Promise<Configuration[]> {
     const { db, components } = this.#parts;
-    const accessible = accessibleComponents(actor);
     if (filter.componentId !== undefined) {
       assertCanRead(actor, filter.componentId);
       components.get(filter.componentId);
-    } else if (accessible.length === 0) throw componentErrors.accessDenied();
-    const componentIds = accessible === 'all' ? undefined : accessible;
+    }
+    const componentIds = filter.componentId === undefined ? listableComponents(actor) : undefined;
     const list = await store.listConfigurations(db, actor.branchId, { ...filter, componentIds });
     const rows = await listRows(
       db,
@@ -176,7 +175,7 @@ export class Configurations {
         return;
       }
       if (!actor.isDefaultBranch) throw configurationErrors.purgeInBranch();
-      if (!actor.token.isMaster && !actor.token.canPurgeTrash) throw componentErrors.accessDenied();
+      assertAllowed(canPurgeTrash(actor));
       await this.#appendEvent(tx, actor, current, 'configuration.purged', 'Permanently deleted');
       await store.deleteConfiguration(tx, current.key);
     });
