@@ -9,6 +9,8 @@ export const identityErrors = {
       'token.gone',
       `Token with id "${id}", which created the job, was deleted, disabled or has expired.`,
     ),
+  credentialNotFound: (kind: string) =>
+    new AppError('not-found', 'token.not-found', `There is no credential of kind "${kind}".`),
   masterToken: (what: string) => new AppError('invalid', 'token.master', `Master token cannot be ${what}.`),
   expirationTooShort: () =>
     new AppError('invalid', 'token.expiration-too-short', 'Minimal expiration must be greater or equal to 1 second(s)'),

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type { Database, Db, Transaction } from '../../db/database.ts';
 import { randomToken } from '../../lib/ids.ts';
 import { errors } from '../errors.ts';
@@ -7,14 +7,23 @@ import type { Actor, BucketRight, Manager } from './actor.ts';
 import { identityErrors } from './identity-errors.ts';
 import { assertAllowed, canCreateTokens, canManageTokens } from './permissions.ts';
 import { TokenCache } from './token-cache.ts';
-import { isExpired, type NewToken, type Token, type TokenPatch, type TokenRights } from './token-model.ts';
 import {
+  isExpired,
+  type NewToken,
+  type Token,
+  type TokenKind,
+  type TokenPatch,
+  type TokenRights,
+} from './token-model.ts';
+import {
+  type CredentialOwner,
   deleteToken,
   findBranch,
   findToken,
   findTokenBySecret,
   insertToken,
   type KnownToken,
+  listCredentials,
   listTokens,
   nextTokenId,
   notifyTokens,
@@ -119,7 +128,7 @@ export class Identity {
       expiresAt: expiresIn === undefined ? undefined : new Date(this.#clock.now().getTime() + expiresIn * 1000),
     };
     return this.#db.transaction(async (tx) => {
-      const issued = await this.issueStorageToken(tx, record);
+      const issued = await this.issue(tx, record);
       const token = await this.#require(tx, actor.projectId, issued.id);
       await this.#report(tx, actor, 'token.created', token, `Created token "${token.description}"`);
       return { token, secret: issued.secret };
@@ -162,7 +171,7 @@ export class Identity {
     assertAllowed(id === actor.token.id || canManageTokens(actor));
     return this.#db.transaction(async (tx) => {
       const known = await this.#require(tx, actor.projectId, id);
-      const secret = storageTokenText(actor.projectId, known.id);
+      const secret = makeSecret('storage', known.id, actor.projectId);
       await updateToken(tx, id, { secretHash: hashSecret(secret) });
       await this.#forget(tx);
       const token = await this.#require(tx, actor.projectId, id);
@@ -171,30 +180,25 @@ export class Identity {
     });
   }
 
-  /** For whoever makes projects: a storage token without an actor to ask. */
-  async issueStorageToken(
+  /** A credential of any kind, without an actor to ask: for whoever makes projects and persons. */
+  async issue(
     tx: Transaction,
-    record: Omit<TokenRecord, 'id' | 'kind' | 'secretHash'> & { projectId: number },
+    record: Omit<TokenRecord, 'id' | 'secretHash'>,
   ): Promise<{ id: number; secret: string }> {
     const id = await nextTokenId(tx);
-    const secret = storageTokenText(record.projectId, id);
-    await insertToken(tx, { ...record, id, kind: 'storage', secretHash: hashSecret(secret) });
+    const secret = makeSecret(record.kind, id, record.projectId);
+    await insertToken(tx, { ...record, id, secretHash: hashSecret(secret) });
     return { id, secret };
   }
 
-  /** Any other credential, with the secret the caller has made. */
-  async issueCredential(
-    tx: Transaction,
-    secret: string,
-    record: Omit<TokenRecord, 'id' | 'secretHash'>,
-  ): Promise<void> {
-    await insertToken(tx, { ...record, id: await nextTokenId(tx), secretHash: hashSecret(secret) });
-  }
-
-  /** Replaces the secret of a credential that the caller has found; for credentials that were lost. */
-  async replaceSecret(tx: Transaction, token: { id: number }, secret: string): Promise<void> {
+  /** A new secret for the owner's oldest credential of that kind; the old secret stops working with the commit. */
+  async reissue(tx: Transaction, owner: CredentialOwner, kind: TokenKind): Promise<{ token: Token; secret: string }> {
+    const [token] = await listCredentials(tx, owner, kind);
+    if (!token) throw identityErrors.credentialNotFound(kind);
+    const secret = makeSecret(kind, token.id, token.projectId);
     await updateToken(tx, token.id, { secretHash: hashSecret(secret) });
     await this.#forget(tx);
+    return { token, secret };
   }
 
   async #authenticate(kind: 'storage' | 'manage', secret: string): Promise<KnownToken> {
@@ -273,9 +277,19 @@ export function hashSecret(secret: string): Buffer {
   return createHash('sha256').update(secret).digest();
 }
 
-/** Clients split the text at `-` and expect three parts. */
-function storageTokenText(projectId: number, tokenId: number): string {
-  return `${projectId}-${tokenId}-${randomToken(30)}`;
+/** The text of a new secret, as the clients of its dialect expect it to look. */
+function makeSecret(kind: TokenKind, id: number, projectId: number | undefined): string {
+  switch (kind) {
+    case 'storage':
+      // Clients split it at `-` and expect three parts.
+      return `${projectId}-${id}-${randomToken(30)}`;
+    case 'manage':
+    case 'airbyte-application':
+      return randomToken(30);
+    case 'syncano-account':
+    case 'syncano-key':
+      return randomBytes(20).toString('hex');
+  }
 }
 
 function rightsOf(input: NewToken): TokenRights {

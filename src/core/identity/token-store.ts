@@ -123,17 +123,17 @@ export async function deleteToken(db: Db, id: number): Promise<void> {
   await db.query(sql`delete from tokens where id = ${id}`);
 }
 
-/** The live credentials of one kind in a project, or of a person where there is no project. */
-export async function listCredentials(
-  db: Db,
-  owner: { projectId: number } | { personId: number },
-  kind: TokenKind,
-): Promise<KnownToken[]> {
+export type CredentialOwner = { projectId: number } | { personId: number };
+
+/** The credentials of one kind of a project, or of a person beyond all projects; the oldest first, masters before. */
+export async function listCredentials(db: Db, owner: CredentialOwner, kind: TokenKind): Promise<KnownToken[]> {
   const by =
     'projectId' in owner
       ? sql`t.project_id = ${owner.projectId}`
       : sql`t.project_id is null and t.person_id = ${owner.personId}`;
-  return (await db.query<TokenRow>(sql`${SELECT} where ${by} and t.kind = ${kind} order by t.id`)).map(toToken);
+  return (
+    await db.query<TokenRow>(sql`${SELECT} where ${by} and t.kind = ${kind} order by t.is_master desc, t.id`)
+  ).map(toToken);
 }
 
 /** Tells every process that what it remembers of tokens may be wrong. */

@@ -1,0 +1,14 @@
+import { AppError } from '../errors.ts';
+
+export const projectErrors = {
+  notFound: (id: number | string) => new AppError('not-found', 'project.not-found', `Project "${id}" was not found.`),
+  slugTaken: (slug: string) =>
+    new AppError('conflict', 'project.slug-taken', `The project slug "${slug}" is already in use.`),
+  invalidSlug: (slug: string) =>
+    new AppError(
+      'invalid',
+      'project.invalid-slug',
+      `"${slug}" is no valid project slug: use 1 to 64 of a-z, 0-9 and "-", beginning with a letter.`,
+    ),
+  nameMissing: () => new AppError('invalid', 'project.name-missing', 'A project needs a name of 1 to 255 characters.'),
+};

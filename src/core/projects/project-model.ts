@@ -1,0 +1,66 @@
+/** A tenant in every dialect: Keboola project, Airbyte workspace, Syncano instance. */
+export type Project = {
+  id: number;
+  uuid: string;
+  /** Unique and unchangeable; the Syncano instance name. */
+  slug: string;
+  name: string;
+  type: string;
+  organization: { id: number; uuid: string; name: string };
+  /** The backend name announced to clients. */
+  defaultBackend: string;
+  features: string[];
+  /** How much of something the project may use, by name; see `PROJECT_LIMITS`. */
+  limits: Record<string, number>;
+  createdAt: Date;
+  defaultBranchId: number;
+};
+
+/** The limits the platform itself reads from a project, with what holds where the project says nothing. */
+export const PROJECT_LIMITS = {
+  /** Running jobs of the storage lane. */
+  storageJobs: 10,
+  /** Running jobs of the component lane. */
+  componentJobs: 10,
+} as const;
+
+export type Branch = {
+  id: number;
+  projectId: number;
+  name: string;
+  description: string;
+  isDefault: boolean;
+  creator: { id: number; description: string } | undefined;
+  createdAt: Date;
+};
+
+/** What a new project's owner gets once. The address it is served at is added by whoever knows it. */
+export type ProjectCredentials = {
+  project: { id: number; name: string; slug: string };
+  keboola: { storageToken: string };
+  airbyte: { workspaceId: string; clientId: string; clientSecret: string };
+  syncano: { instance: string; accountKey: string; apiKey: string };
+};
+
+/** What the first start gives out: the first project and the administrator of everything. */
+export type Credentials = Omit<ProjectCredentials, 'keboola'> & {
+  admin: { email: string; password: string };
+  keboola: { storageToken: string; manageToken: string };
+};
+
+/** Letters, digits and dashes, beginning with a letter; never empty. */
+export function slugify(name: string): string {
+  const slug = name
+    .normalize('NFKD')
+    .replace(/[\u0300-\u036f]/g, '')
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .slice(0, 48)
+    .replace(/^-+|-+$/g, '');
+  if (slug === '') return 'project';
+  return /^[a-z]/.test(slug) ? slug : `p-${slug}`;
+}
+
+export function isSlug(text: string): boolean {
+  return /^[a-z][a-z0-9-]{0,63}$/.test(text);
+}

@@ -1,0 +1,166 @@
+import type { Db } from '../../db/database.ts';
+import { sql } from '../../db/sql.ts';
+import type { ProjectRole } from '../identity/actor.ts';
+import type { Branch, Project } from './project-model.ts';
+
+type ProjectRow = {
+  id: number;
+  uuid: string;
+  slug: string;
+  name: string;
+  type: string;
+  organization_id: number;
+  organization_uuid: string;
+  organization_name: string;
+  default_backend: string;
+  features: string[];
+  limits: Record<string, number>;
+  created_at: Date;
+  default_branch_id: number;
+};
+
+const SELECT = sql`
+  select p.id, p.uuid, p.slug, p.name, p.type, o.id as organization_id, o.uuid as organization_uuid,
+    o.name as organization_name, p.default_backend, p.features, p.limits, p.created_at, b.id as default_branch_id
+  from projects p
+  join organizations o on o.id = p.organization_id
+  join branches b on b.project_id = p.id and b.is_default
+  where p.deleted_at is null`;
+
+export async function findProject(db: Db, id: number): Promise<Project | undefined> {
+  const row = await db.one<ProjectRow>(sql`${SELECT} and p.id = ${id}`);
+  return row && toProject(row);
+}
+
+export async function listProjects(db: Db, memberId: number | undefined): Promise<Project[]> {
+  const member =
+    memberId === undefined
+      ? sql.empty
+      : sql` and exists (select from project_members m where m.project_id = p.id and m.person_id = ${memberId})`;
+  return (await db.query<ProjectRow>(sql`${SELECT}${member} order by p.id`)).map(toProject);
+}
+
+/** Undefined when the slug is taken, also by a deleted project. */
+export async function insertProject(
+  db: Db,
+  project: { organizationId: number; uuid: string; slug: string; name: string; features: string[] },
+): Promise<number | undefined> {
+  const row = await db.one<{ id: number }>(sql`
+    insert into projects (organization_id, uuid, slug, name, features)
+    values (${project.organizationId}, ${project.uuid}, ${project.slug}, ${project.name}, ${project.features})
+    on conflict (slug) do nothing returning id`);
+  return row?.id;
+}
+
+/** The first of slug, slug-2, slug-3 ... that no project has ever had. */
+export async function freeSlug(db: Db, slug: string): Promise<string> {
+  const row = await db.one<{ slug: string }>(sql`
+    select candidate as slug from (
+      select n, case when n = 1 then ${slug}::text else ${slug}::text || '-' || n end as candidate
+      from generate_series(1, (select count(*) + 1 from projects where slug like ${`${slug}%`})) as n) candidates
+    where not exists (select from projects where slug = candidate)
+    order by n limit 1`);
+  return row?.slug ?? slug;
+}
+
+export async function insertMember(db: Db, projectId: number, personId: number, role: ProjectRole): Promise<void> {
+  await db.query(sql`
+    insert into project_members (project_id, person_id, role) values (${projectId}, ${personId}, ${role})`);
+}
+
+type BranchRow = {
+  id: number;
+  project_id: number;
+  name: string;
+  description: string;
+  is_default: boolean;
+  creator_token_id: number | null;
+  creator_token_description: string | null;
+  created_at: Date;
+};
+
+const BRANCH_COLUMNS = sql`id, project_id, name, description, is_default, creator_token_id, creator_token_description, created_at`;
+
+export async function insertBranch(
+  db: Db,
+  branch: { projectId: number; name: string; isDefault: boolean },
+): Promise<Branch> {
+  const row = await db.one<BranchRow>(sql`
+    insert into branches (project_id, name, is_default) values (${branch.projectId}, ${branch.name}, ${branch.isDefault})
+    returning ${BRANCH_COLUMNS}`);
+  if (!row) throw new Error('insert returned no row');
+  return toBranch(row);
+}
+
+export async function listBranches(db: Db, projectId: number): Promise<Branch[]> {
+  const rows = await db.query<BranchRow>(sql`
+    select ${BRANCH_COLUMNS} from branches where project_id = ${projectId} and deleted_at is null order by id`);
+  return rows.map(toBranch);
+}
+
+export async function findFirstOrganization(db: Db): Promise<number | undefined> {
+  return (await db.one<{ id: number }>(sql`select id from organizations order by id limit 1`))?.id;
+}
+
+export async function insertOrganization(db: Db, uuid: string, name: string): Promise<number> {
+  const row = await db.one<{ id: number }>(sql`
+    insert into organizations (uuid, name) values (${uuid}, ${name}) returning id`);
+  if (!row) throw new Error('insert returned no row');
+  return row.id;
+}
+
+export async function insertPerson(
+  db: Db,
+  person: { email: string; name: string; passwordHash: string; isSuperAdmin: boolean },
+): Promise<number> {
+  const row = await db.one<{ id: number }>(sql`
+    insert into persons (email, name, password_hash, is_super_admin)
+    values (${person.email}, ${person.name}, ${person.passwordHash}, ${person.isSuperAdmin}) returning id`);
+  if (!row) throw new Error('insert returned no row');
+  return row.id;
+}
+
+export async function findFirstAdmin(db: Db): Promise<{ id: number; email: string } | undefined> {
+  return db.one<{ id: number; email: string }>(sql`
+    select id, email from persons where is_super_admin order by id limit 1`);
+}
+
+export async function updatePassword(db: Db, personId: number, passwordHash: string): Promise<void> {
+  await db.query(sql`update persons set password_hash = ${passwordHash} where id = ${personId}`);
+}
+
+/** Held to the end of the transaction, so that two servers do not both find an empty database. */
+export async function lockBootstrap(db: Db): Promise<void> {
+  await db.query(sql`select pg_advisory_xact_lock(hashtext('millrace bootstrap'))`);
+}
+
+function toProject(row: ProjectRow): Project {
+  return {
+    id: row.id,
+    uuid: row.uuid,
+    slug: row.slug,
+    name: row.name,
+    type: row.type,
+    organization: { id: row.organization_id, uuid: row.organization_uuid, name: row.organization_name },
+    defaultBackend: row.default_backend,
+    features: row.features,
+    limits: row.limits,
+    createdAt: row.created_at,
+    defaultBranchId: row.default_branch_id,
+  };
+}
+
+function toBranch(row: BranchRow): Branch {
+  return {
+    id: row.id,
+    projectId: row.project_id,
+    name: row.name,
+    description: row.description,
+    isDefault: row.is_default,
+    creator:
+      row.creator_token_id === null
+        ? undefined
+        : { id: row.creator_token_id, description: row.creator_token_description ?? '' },
+    createdAt: row.created_at,
+  };
+}

@@ -1,0 +1,199 @@
+import type { Database, Transaction } from '../../db/database.ts';
+import { randomToken, uuidv4 } from '../../lib/ids.ts';
+import { errors } from '../errors.ts';
+import type { Events } from '../events/events.ts';
+import type { Actor, Manager } from '../identity/actor.ts';
+import type { Identity } from '../identity/identity.ts';
+import { hashPassword } from '../identity/password.ts';
+import { projectErrors } from './project-errors.ts';
+import {
+  type Branch,
+  type Credentials,
+  isSlug,
+  type Project,
+  type ProjectCredentials,
+  slugify,
+} from './project-model.ts';
+import {
+  findFirstAdmin,
+  findFirstOrganization,
+  findProject,
+  freeSlug,
+  insertBranch,
+  insertMember,
+  insertOrganization,
+  insertPerson,
+  insertProject,
+  listBranches,
+  listProjects,
+  lockBootstrap,
+  updatePassword,
+} from './project-store.ts';
+
+/** What a project needs besides its rows: the catalogue its tables live in. */
+export type Lakes = {
+  create(tx: Transaction, projectId: number): Promise<void>;
+};
+
+/** Without it, Keboola's clients take the project for one from before the job queue. */
+const FIRST_FEATURES = ['queuev2'];
+const ADMIN = { email: 'admin@localhost', name: 'Administrator' };
+
+/** Tenants, their branches, and the credentials a new one starts with. */
+export class Projects {
+  readonly #db: Database;
+  readonly #identity: Identity;
+  readonly #events: Events;
+  readonly #lakes: Lakes;
+
+  constructor(parts: { db: Database; identity: Identity; events: Events; lakes: Lakes }) {
+    this.#db = parts.db;
+    this.#identity = parts.identity;
+    this.#events = parts.events;
+    this.#lakes = parts.lakes;
+  }
+
+  /** A new tenant with everything it needs, or nothing at all. Its secrets are in the answer only. */
+  async create(manager: Manager, input: { name: string; slug?: string }): Promise<ProjectCredentials> {
+    if (!manager.isSuperAdmin) throw errors.forbidden();
+    return this.#db.transaction(async (tx) => {
+      const organizationId = await findFirstOrganization(tx);
+      if (organizationId === undefined) throw new Error('the database has no organization: bootstrap did not run');
+      return this.#create(tx, organizationId, { id: manager.personId, email: manager.email }, input);
+    });
+  }
+
+  /** The actor's own project. */
+  async get(actor: Actor): Promise<Project> {
+    const project = await findProject(this.#db, actor.projectId);
+    if (!project) throw projectErrors.notFound(actor.projectId);
+    return project;
+  }
+
+  /** The projects a person may see: all of them for a super administrator. */
+  async list(manager: Manager): Promise<Project[]> {
+    return listProjects(this.#db, manager.isSuperAdmin ? undefined : manager.personId);
+  }
+
+  /** The default branch first. */
+  async listBranches(actor: Actor): Promise<Branch[]> {
+    return listBranches(this.#db, actor.projectId);
+  }
+
+  /**
+   * Called at every start. On an empty database it makes the first organization, the administrator and the first
+   * project, and answers their credentials; otherwise it changes nothing and answers undefined.
+   */
+  async bootstrap(): Promise<Credentials | undefined> {
+    if (await findFirstAdmin(this.#db)) return undefined;
+    const password = randomToken(18);
+    const passwordHash = await hashPassword(password);
+    return this.#db.transaction(async (tx) => {
+      await lockBootstrap(tx);
+      if (await findFirstAdmin(tx)) return undefined;
+      const organizationId = await insertOrganization(tx, uuidv4(), 'Default');
+      const personId = await insertPerson(tx, { ...ADMIN, passwordHash, isSuperAdmin: true });
+      const owner = { id: personId, email: ADMIN.email };
+      const made = await this.#create(tx, organizationId, owner, { name: 'Demo', slug: 'demo' });
+      const manage = await this.#identity.issue(tx, { kind: 'manage', personId, description: ADMIN.email });
+      return {
+        ...made,
+        admin: { email: ADMIN.email, password },
+        keboola: { ...made.keboola, manageToken: manage.secret },
+      };
+    });
+  }
+
+  /**
+   * For a lost credentials file: new secrets for the administrator and the first project. The old ones stop working,
+   * since nobody can say who has found them.
+   */
+  async resetCredentials(): Promise<Credentials> {
+    const password = randomToken(18);
+    const passwordHash = await hashPassword(password);
+    return this.#db.transaction(async (tx) => {
+      const admin = await findFirstAdmin(tx);
+      const [project] = await listProjects(tx, undefined);
+      if (!admin || !project) throw new Error('there is nothing to reset: bootstrap did not run');
+      await updatePassword(tx, admin.id, passwordHash);
+      const storage = await this.#identity.reissue(tx, { projectId: project.id }, 'storage');
+      const manage = await this.#identity.reissue(tx, { personId: admin.id }, 'manage');
+      const application = await this.#identity.reissue(tx, { projectId: project.id }, 'airbyte-application');
+      const account = await this.#identity.reissue(tx, { projectId: project.id }, 'syncano-account');
+      const apiKey = await this.#identity.reissue(tx, { projectId: project.id }, 'syncano-key');
+      return {
+        admin: { email: admin.email, password },
+        project: { id: project.id, name: project.name, slug: project.slug },
+        keboola: { storageToken: storage.secret, manageToken: manage.secret },
+        airbyte: {
+          workspaceId: project.uuid,
+          clientId: application.token.publicId ?? '',
+          clientSecret: application.secret,
+        },
+        syncano: { instance: project.slug, accountKey: account.secret, apiKey: apiKey.secret },
+      };
+    });
+  }
+
+  async #create(
+    tx: Transaction,
+    organizationId: number,
+    owner: { id: number; email: string },
+    input: { name: string; slug?: string },
+  ): Promise<ProjectCredentials> {
+    const name = input.name.trim();
+    if (name === '' || name.length > 255) throw projectErrors.nameMissing();
+    if (input.slug !== undefined && !isSlug(input.slug)) throw projectErrors.invalidSlug(input.slug);
+    const uuid = uuidv4();
+    const features = FIRST_FEATURES;
+    let projectId: number | undefined;
+    let slug = input.slug ?? '';
+    if (input.slug !== undefined) {
+      projectId = await insertProject(tx, { organizationId, uuid, slug, name, features });
+      if (projectId === undefined) throw projectErrors.slugTaken(slug);
+    }
+    // Another transaction may take the free one first; then the next free one is found.
+    while (projectId === undefined) {
+      slug = await freeSlug(tx, slugify(name));
+      projectId = await insertProject(tx, { organizationId, uuid, slug, name, features });
+    }
+    const branch = await insertBranch(tx, { projectId, name: 'Main', isDefault: true });
+    await insertMember(tx, projectId, owner.id, 'admin');
+    const person = { projectId, personId: owner.id, description: owner.email };
+    const storage = await this.#identity.issue(tx, { ...person, kind: 'storage', isMaster: true });
+    const clientId = uuidv4();
+    const application = await this.#identity.issue(tx, {
+      ...person,
+      kind: 'airbyte-application',
+      publicId: clientId,
+      description: 'Default application',
+    });
+    // Opens this project only, although the person may have others: a tenant's key must not open another tenant.
+    const account = await this.#identity.issue(tx, { ...person, kind: 'syncano-account' });
+    const apiKey = await this.#identity.issue(tx, {
+      kind: 'syncano-key',
+      projectId,
+      description: 'Default API key',
+      rights: { ignoreAcl: true },
+    });
+    await this.#lakes.create(tx, projectId);
+    await this.#events.append(tx, {
+      projectId,
+      branchId: branch.id,
+      name: 'project.created',
+      component: 'storage',
+      type: 'info',
+      message: `Created project "${name}"`,
+      objectType: 'project',
+      objectId: String(projectId),
+      objectName: name,
+      token: { id: storage.id, name: owner.email },
+    });
+    return {
+      project: { id: projectId, name, slug },
+      keboola: { storageToken: storage.secret },
+      airbyte: { workspaceId: uuid, clientId, clientSecret: application.secret },
+      syncano: { instance: slug, accountKey: account.secret, apiKey: apiKey.secret },
+    };
+  }
+}
