@@ -21,7 +21,7 @@ export class Sql {
   }
 }
 
-export function sql(strings: TemplateStringsArray, ...values: unknown[]): Sql {
+function tag(strings: TemplateStringsArray, ...values: unknown[]): Sql {
   const flatStrings = [strings[0] ?? ''];
   const flatValues: unknown[] = [];
   values.forEach((value, i) => {
@@ -41,16 +41,31 @@ export function sql(strings: TemplateStringsArray, ...values: unknown[]): Sql {
   return new Sql(flatStrings, flatValues);
 }
 
-/** Quoted identifier parts joined by dots: sql.name('lake_1', 'ducklake_table'). */
-sql.name = (...parts: string[]): Sql => {
+/** Quoted identifier parts joined by dots. */
+function quotedName(...parts: string[]): Sql {
   for (const part of parts) if (part.includes('\0')) throw new Error('identifier with NUL byte');
   return new Sql([parts.map((part) => `"${part.replaceAll('"', '""')}"`).join('.')], []);
+}
+
+function join(fragments: readonly Sql[], separator: Sql = new Sql([', '], [])): Sql {
+  if (fragments.length === 0) return empty;
+  return fragments.reduce((joined, next) => tag`${joined}${separator}${next}`);
+}
+
+const empty = new Sql([''], []);
+
+type SqlTag = {
+  (strings: TemplateStringsArray, ...values: unknown[]): Sql;
+  /** Quoted identifier parts joined by dots: sql.name('lake_1', 'ducklake_table'). */
+  name(...parts: string[]): Sql;
+  empty: Sql;
+  /** Joins fragments; `separator` is a fragment too, a comma by default. */
+  join(fragments: readonly Sql[], separator?: Sql): Sql;
 };
 
-sql.empty = new Sql([''], []);
-
-/** Joins fragments; `separator` is a fragment too, a comma by default. */
-sql.join = (fragments: readonly Sql[], separator: Sql = new Sql([', '], [])): Sql => {
-  if (fragments.length === 0) return sql.empty;
-  return fragments.reduce((joined, next) => sql`${joined}${separator}${next}`);
-};
+// The name of a function can be redefined but not assigned.
+export const sql = Object.defineProperties(tag, {
+  name: { value: quotedName },
+  empty: { value: empty },
+  join: { value: join },
+}) as unknown as SqlTag;
