@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
@@ -18,7 +18,14 @@ import { packageRoot } from '../../src/lib/package-root.ts';
  * `npm test` starts one cluster and names its socket folder in MILLRACE_TEST_POSTGRES. A test file that is run by hand
  * starts a cluster of its own, which ends with the process.
  */
-export type TestDatabase = Database & { connection: TestConnection };
+export type TestDatabase = Database & {
+  connection: TestConnection;
+  /**
+   * Ends something that uses the database (a worker, a server) before the database goes. Needed because hooks of
+   * `t.after` run in the order they were added, so one that is added now would run after the drop. Last in, first out.
+   */
+  closeFirst(action: () => Promise<unknown>): void;
+};
 export type TestConnection = { host: string; user: string; database: string };
 
 const PREFIX = 'millrace-test-';
@@ -28,26 +35,32 @@ const LOCK_KEY = 4071;
 export async function testDatabase(t: TestContext, options: { log?: Logger } = {}): Promise<TestDatabase> {
   const connection = await testConnection(t);
   const database = await openDatabase({ connection, log: options.log ?? silentLogger });
-  // Hooks run in the order they were added: this one comes before the one of testConnection only if it is told to.
-  closers.get(connection.database)?.push(() => database.close());
-  return Object.assign(database, { connection });
+  const closeFirst = (action: () => Promise<unknown>) => void closers.get(connection.database)?.unshift(action);
+  closeFirst(() => database.close());
+  return Object.assign(database, { connection, closeFirst });
 }
 
-const closers = new Map<string, (() => Promise<void>)[]>();
+/** What is still to be closed, by database name. */
+const closers = new Map<string, (() => Promise<unknown>)[]>();
 
 /** The same as connection settings, for tests that open the database themselves. `migrated: false` gives an empty one. */
 export async function testConnection(t: TestContext, options: { migrated?: boolean } = {}): Promise<TestConnection> {
   const host = await clusterSocket();
   const template = options.migrated === false ? 'template0' : await templateDatabase(host);
   const database = `test_${process.pid}_${Date.now().toString(36)}_${++created}`;
-  await withAdmin(host, (admin) => admin.query(`create database ${database} template ${template}`));
+  await withAdmin(host, (admin) => admin.query(`create database ${database} template ${template} strategy file_copy`));
   closers.set(database, []);
   t.after(async () => {
-    for (const close of closers.get(database) ?? []) await close();
+    const results = await Promise.allSettled([runInOrder(closers.get(database) ?? [])]);
     closers.delete(database);
     await dropDatabase(host, database);
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
   });
   return { host, user: 'millrace', database };
+}
+
+async function runInOrder(actions: (() => Promise<unknown>)[]): Promise<void> {
+  for (const action of actions) await action();
 }
 
 let created = 0;
@@ -73,7 +86,7 @@ async function dropDatabase(host: string, database: string): Promise<void> {
 /** Starts a cluster for a whole run of tests. */
 export async function startTestCluster(): Promise<{ socketDirectory: string; stop(): Promise<void> }> {
   removeAbandonedClusters();
-  const home = mkdtempSync(path.join(tmpdir(), `${PREFIX}${process.pid}-`));
+  const home = mkdtempSync(path.join(clusterFolder(), `${PREFIX}${process.pid}-`));
   try {
     const postgres = await startEmbeddedPostgres({ home, log: silentLogger, fsync: false, maxConnections: 300 });
     return {
@@ -102,12 +115,23 @@ function clusterSocket(): Promise<string> {
   return ownCluster;
 }
 
+const MEMORY_FOLDER = '/dev/shm';
+const MEMORY_WANTED_BYTES = 2 * 1024 ** 3;
+
+/** In memory where there is plenty of it: a clone takes 12 ms there and 150 ms on a disk. */
+function clusterFolder(): string {
+  if (!existsSync(MEMORY_FOLDER)) return tmpdir();
+  const { bavail, bsize } = statfsSync(MEMORY_FOLDER);
+  return bavail * bsize > MEMORY_WANTED_BYTES ? MEMORY_FOLDER : tmpdir();
+}
+
 /** Test processes that were killed could not clean up. */
 function removeAbandonedClusters(): void {
-  for (const name of readdirSync(tmpdir())) {
-    const pid = new RegExp(`^${PREFIX}(\\d+)-`).exec(name)?.[1];
-    if (pid !== undefined && !existsSync(`/proc/${pid}`) && process.platform === 'linux') {
-      killCluster(path.join(tmpdir(), name));
+  if (process.platform !== 'linux') return;
+  for (const folder of [MEMORY_FOLDER, tmpdir()].filter((name) => existsSync(name))) {
+    for (const name of readdirSync(folder)) {
+      const pid = new RegExp(`^${PREFIX}(\\d+)-`).exec(name)?.[1];
+      if (pid !== undefined && !existsSync(`/proc/${pid}`)) killCluster(path.join(folder, name));
     }
   }
 }
