@@ -69,14 +69,27 @@ export function toAppError(thrown: unknown): AppError {
 
 /** Constructors of general errors. Features keep theirs beside their operations, in `<noun>-errors.ts`. */
 export const errors = {
-  invalid: (message: string, details?: ErrorDetails) => new AppError('invalid', 'request.invalid', message, { details }),
+  invalid: (message: string, details?: ErrorDetails) =>
+    new AppError('invalid', 'request.invalid', message, { details }),
   unauthenticated: (message = 'Invalid access token') => new AppError('unauthenticated', 'token.invalid', message),
   tokenMissing: () => new AppError('unauthenticated', 'token.missing', 'Access token must be set'),
-  forbidden: (message = "You don't have access to the resource.") => new AppError('forbidden', 'access.denied', message),
+  forbidden: (message = "You don't have access to the resource.") =>
+    new AppError('forbidden', 'access.denied', message),
   notFound: (message: string, code = 'resource.not-found') => new AppError('not-found', code, message),
   conflict: (message: string, code = 'resource.conflict') =>
     new AppError('conflict', code, message, { retryable: true }),
   notImplemented: (what: string) => new AppError('unsupported', 'request.not-implemented', `Not implemented: ${what}`),
-  unavailable: (message: string, cause?: unknown) => new AppError('unavailable', 'service.unavailable', message, { cause }),
+  unavailable: (message: string, cause?: unknown) =>
+    new AppError('unavailable', 'service.unavailable', message, { cause }),
+  /** Told apart from other outages: whoever waits for the database to come back must not count it as a failure. */
+  databaseUnavailable: (cause?: unknown) =>
+    new AppError(
+      'unavailable',
+      'database.unavailable',
+      'The metadata database is not available. Try again in a moment.',
+      {
+        cause,
+      },
+    ),
   internal: (message: string, cause?: unknown) => new AppError('internal', 'internal', message, { cause }),
 };
