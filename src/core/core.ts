@@ -1,3 +1,4 @@
+import type { ComponentRuns } from './components/component-runs.ts';
 import type { Components } from './components/components.ts';
 import type { Configurations } from './components/configurations.ts';
 import type { Events } from './events/events.ts';
@@ -22,5 +23,6 @@ export type Core = {
   files: Files;
   components: Components;
   configurations: Configurations;
+  runs: ComponentRuns;
   metadata: ObjectMetadata;
 };

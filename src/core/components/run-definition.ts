@@ -101,7 +101,9 @@ export function mergeByIndex(root: Json, row: Json): Json {
     if (isEmpty(row)) return root;
     if (isEmpty(root) || Array.isArray(root) || Array.isArray(row)) return row;
     const merged: { [key: string]: Json } = { ...root };
-    for (const [key, value] of Object.entries(row)) merged[key] = mergeItem(merged[key], value);
+    // Assigning this name would set the prototype instead.
+    for (const [key, value] of Object.entries(row))
+      if (key !== '__proto__') merged[key] = mergeItem(merged[key], value);
     return merged;
   }
   return row;

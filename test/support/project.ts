@@ -1,0 +1,46 @@
+import { randomBytes } from 'node:crypto';
+import { Events } from '../../src/core/events/events.ts';
+import type { Actor } from '../../src/core/identity/actor.ts';
+import { Identity } from '../../src/core/identity/identity.ts';
+import type { NewToken } from '../../src/core/identity/token-model.ts';
+import { Projects } from '../../src/core/projects/projects.ts';
+import { Secrets } from '../../src/core/secrets/secrets.ts';
+import { Lakes } from '../../src/core/tables/lakes.ts';
+import type { Database } from '../../src/db/database.ts';
+
+export type TestProject = {
+  events: Events;
+  identity: Identity;
+  projects: Projects;
+  secrets: Secrets;
+  /** The master token's actor, and its secret. */
+  actor: Actor;
+  storageToken: string;
+  /** A further token of the project, by its rights. */
+  tokenActor(rights: Omit<NewToken, 'description'>): Promise<Actor & { secret: string }>;
+};
+
+/** The parts of core under everything else, with the first project in the database. */
+export async function testProject(db: Database): Promise<TestProject> {
+  const events = new Events({ db });
+  const identity = new Identity({ db, events });
+  const lakes = new Lakes({ directory: '/nonexistent' });
+  const projects = new Projects({ db, identity, events, lakes });
+  const secrets = new Secrets(randomBytes(32));
+  const credentials = await projects.bootstrap();
+  if (!credentials) throw new Error('the test database is not fresh');
+  const storageToken = credentials.keboola.storageToken;
+  const actor = await identity.authenticateStorageToken(storageToken);
+  return {
+    events,
+    identity,
+    projects,
+    secrets,
+    actor,
+    storageToken,
+    async tokenActor(rights) {
+      const { secret } = await identity.createToken(actor, { description: 'test token', ...rights });
+      return { ...(await identity.authenticateStorageToken(secret)), secret };
+    },
+  };
+}
