@@ -10,7 +10,7 @@ import { packageRoot } from '../src/lib/package-root.ts';
  */
 const allowed: Record<string, string[]> = {
   'lib/': ['lib/'],
-  'config.ts': ['lib/'],
+  'config.ts': ['lib/', 'core/errors.ts'],
   'core/': [
     'core/',
     'lib/',
