@@ -164,8 +164,15 @@ export type EngineTables = {
 /** One SQL session of one job: own process, own memory limit, no network, no files but its inputs. */
 export type SessionSpec = {
   sessionId: string;
-  /** Tables visible to the SQL under `name`, with their columns under the given names. */
-  tables: { name: string; version: TableVersion; columns: { fieldId: number; name: string }[] }[];
+  /** Tables visible to the SQL under `name`, with their columns under the given names, and only the rows asked for. */
+  tables: {
+    name: string;
+    version: TableVersion;
+    columns: { fieldId: number; name: string }[];
+    /** As in a ReadRequest: fields are `String(fieldId)`, also of columns that are not shown. */
+    filter?: Filter;
+    limit?: number;
+  }[];
   /** Existing directory of the job; spill files and exported tables go below it and nowhere else. */
   workDirectory: string;
   memoryLimitMb: number;
