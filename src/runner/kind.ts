@@ -21,9 +21,10 @@ export type JobContext = {
   /**
    * The only way to end a job: its state, its event and the kind's own rows (`inTx`) commit together. Throws when the
    * lease was lost or the job was killed meanwhile, and then nothing is committed. `inTx` may run more than once (the
-   * transaction is retried after a deadlock), so it must have no effects outside of the database.
+   * transaction is retried after a deadlock), so it must have no effects outside of the database. What it returns, if
+   * anything, becomes the result: for results that are known only inside.
    */
-  finish(outcome: Outcome, inTx?: (tx: Transaction) => Promise<void>): Promise<void>;
+  finish(outcome: Outcome, inTx?: (tx: Transaction) => Promise<Json | undefined> | Promise<void>): Promise<void>;
   /** Keeps what `recover` needs to find the work again; fenced like `finish`. */
   saveHandle(handle: Json): Promise<void>;
   /** Appends to the event log in the job's name. */

@@ -1,0 +1,142 @@
+import type { Database, Transaction } from '../../db/database.ts';
+import type { Json } from '../../lib/json.ts';
+import { backoffMs } from '../../lib/retry.ts';
+import { PROJECT_LIMITS } from '../projects/project-model.ts';
+import { jobErrors } from './job-errors.ts';
+import type { ClaimedJob, Job, JobLane, Outcome } from './job-model.ts';
+import { toJobError } from './job-outcome.ts';
+import {
+  claimExpired,
+  claimQueued,
+  expireLeases,
+  finishHeld,
+  keepHandle,
+  lockHeld,
+  lockLane,
+  releaseHeld,
+  renewLeases,
+  requeueHeld,
+} from './job-queue-store.ts';
+import type { JobStatus } from './job-status.ts';
+
+/**
+ * The queue is the table of jobs itself, seen by workers.
+ *
+ * A worker claims jobs in batches, each with a new claim token and a lease. It renews all its leases with one
+ * statement every few seconds; whatever it does for a job names the token. When it is gone for longer than a lease,
+ * another worker claims the job again and the token of the first one opens nothing any more. So at most one worker can
+ * ever commit for a job, whatever each of them believes.
+ */
+export const LEASE_SECONDS = 30;
+export const HEARTBEAT_MS = 10_000;
+
+/** A job that failed this often in ways that may pass has failed. */
+const MAX_FAILURES = 5;
+/** A job whose worker has disappeared this often is taken for the reason. */
+export const MAX_ATTEMPTS = 20;
+const RETRY_BACKOFF = { firstMs: 400, maxMs: 30_000 };
+
+const LANE_LIMITS = {
+  storage: { name: 'storageJobs', fallback: PROJECT_LIMITS.storageJobs },
+  component: { name: 'componentJobs', fallback: PROJECT_LIMITS.componentJobs },
+} as const;
+
+export type ClaimRequest = {
+  workerId: string;
+  /** How many more jobs of each lane the worker can take. */
+  slots: Partial<Record<JobLane, number>>;
+  /** Jobs the worker still runs itself: never given to it a second time. */
+  running?: number[];
+};
+
+export class JobQueue {
+  readonly #db: Database;
+  readonly #leaseSeconds: number;
+
+  constructor(db: Database, options: { leaseSeconds?: number } = {}) {
+    this.#db = db;
+    this.#leaseSeconds = options.leaseSeconds ?? LEASE_SECONDS;
+  }
+
+  /** Up to that many jobs, now held by the worker: first those whose worker has gone, then those that wait. */
+  async claim({ workerId, slots, running = [] }: ClaimRequest): Promise<ClaimedJob[]> {
+    const lanes = (['storage', 'component'] as const).filter((lane) => (slots[lane] ?? 0) > 0);
+    if (lanes.length === 0) return [];
+    return this.#db.transaction(async (tx) => {
+      const claimed: ClaimedJob[] = [];
+      for (const lane of lanes) {
+        const limit = slots[lane] ?? 0;
+        const claim = {
+          workerId,
+          lane,
+          limit,
+          leaseSeconds: this.#leaseSeconds,
+          excludedIds: running,
+          projectLimit: LANE_LIMITS[lane],
+        };
+        await lockLane(tx, lane);
+        const expired = await claimExpired(tx, claim);
+        claimed.push(...expired);
+        if (expired.length < limit)
+          claimed.push(...(await claimQueued(tx, { ...claim, limit: limit - expired.length })));
+      }
+      return claimed;
+    });
+  }
+
+  /** Renews the leases of everything the worker holds, in one statement; answers what that is. */
+  async heartbeat(workerId: string): Promise<{ id: number; claimToken: string; status: JobStatus }[]> {
+    return renewLeases(this.#db, workerId, this.#leaseSeconds);
+  }
+
+  /** Frees at once what workers that are known to be gone have held. Answers how many jobs that were. */
+  async releaseDead(workers: { of: string[] } | { notOf: string[] }): Promise<number> {
+    return expireLeases(this.#db, workers);
+  }
+
+  /** Throws unless the worker still holds the job and the outcome is one it may have now. */
+  async checkHeld(tx: Transaction, job: ClaimedJob, outcome: Outcome['status']): Promise<void> {
+    const status = await lockHeld(tx, job);
+    if (status === undefined) throw jobErrors.leaseLost(job.id);
+    if (status === 'stopping' && outcome === 'succeeded') throw jobErrors.stopping(job.id);
+  }
+
+  /** The last state of a job. Part of `Jobs.finish`, which adds the event. */
+  async finish(tx: Transaction, job: ClaimedJob, outcome: Outcome): Promise<Job> {
+    const finished = await finishHeld(tx, job, {
+      status: outcome.status,
+      result: outcome.result,
+      error: outcome.status === 'failed' ? toJobError(outcome.error) : undefined,
+      metrics: outcome.metrics,
+      usage: outcome.usage,
+    });
+    if (finished) return finished;
+    await this.checkHeld(tx, job, outcome.status);
+    throw new Error(`job ${job.id} cannot become ${outcome.status} from where it is`);
+  }
+
+  async saveHandle(job: ClaimedJob, handle: Json): Promise<void> {
+    if (!(await keepHandle(this.#db, job, handle))) throw jobErrors.leaseLost(job.id);
+  }
+
+  /**
+   * After a failure that may pass: back into the queue, later each time and with jitter. Answers the delay, or
+   * undefined when it has failed too often (or is held or wanted no more) and has to end now.
+   */
+  async retryLater(job: ClaimedJob): Promise<number | undefined> {
+    const failures = job.failures + 1;
+    if (failures >= MAX_FAILURES) return undefined;
+    const delayMs = backoffMs(failures, RETRY_BACKOFF);
+    return (await requeueHeld(this.#db, job, { delayMs, failures, uncounted: false })) ? delayMs : undefined;
+  }
+
+  /** Back into the queue as if it had never been taken. False when it is held or wanted no more. */
+  async requeue(job: ClaimedJob): Promise<boolean> {
+    return requeueHeld(this.#db, job, { delayMs: 0, failures: job.failures, uncounted: true });
+  }
+
+  /** Still running, but free for the next worker, which recovers it by its handle. */
+  async release(job: ClaimedJob): Promise<boolean> {
+    return releaseHeld(this.#db, job);
+  }
+}

@@ -1,0 +1,249 @@
+import type { Db } from '../../db/database.ts';
+import { type Sql, sql } from '../../db/sql.ts';
+import type { Json } from '../../lib/json.ts';
+import {
+  type DateRange,
+  JOB_KINDS,
+  type Job,
+  type JobError,
+  type JobFilter,
+  type JobKind,
+  type JobLane,
+  type JobMetrics,
+  type JobMode,
+  type JobPage,
+  type NewJob,
+} from './job-model.ts';
+import { FINAL_STATUSES, type JobStatus } from './job-status.ts';
+
+export type JobRow = {
+  id: number;
+  project_id: number;
+  branch_id: number;
+  kind: JobKind;
+  lane: JobLane;
+  status: JobStatus;
+  component_id: string | null;
+  configuration_id: string | null;
+  configuration_row_ids: string[];
+  mode: JobMode;
+  tag: string | null;
+  input: Json;
+  result: Json;
+  error: JobError | null;
+  run_id: string;
+  parent_run_id: string;
+  object_id: string | null;
+  lock_key: string | null;
+  dedupe_key: string | null;
+  token_id: number;
+  token_description: string;
+  origin: { address?: string; userAgent?: string };
+  created_at: Date;
+  available_at: Date;
+  started_at: Date | null;
+  finished_at: Date | null;
+  attempt: number;
+  failures: number;
+  worker_id: string | null;
+  claim_token: string | null;
+  handle: Json;
+  metrics: JobMetrics;
+  usage: Json[];
+};
+
+/** Table columns for a `jobs` that is called `j`. */
+export const JOB_COLUMNS = sql`j.id, j.project_id, j.branch_id, j.kind, j.lane, j.status, j.component_id,
+  j.configuration_id, j.configuration_row_ids, j.mode, j.tag, j.input, j.result, j.error, j.run_id, j.parent_run_id,
+  j.object_id, j.lock_key, j.dedupe_key, j.token_id, j.token_description, j.origin, j.created_at, j.available_at,
+  j.started_at, j.finished_at, j.attempt, j.failures, j.worker_id, j.claim_token, j.handle, j.metrics, j.usage`;
+
+export type JobOwner = {
+  projectId: number;
+  branchId: number;
+  token: { id: number; description: string };
+  origin: { address?: string | undefined; userAgent?: string | undefined };
+  /** The run the caller is part of, if any. */
+  runId: string | undefined;
+};
+
+/** Undefined when the dedupe key is taken. */
+export async function insertJob(db: Db, owner: JobOwner, job: NewJob): Promise<Job | undefined> {
+  const { lane } = JOB_KINDS[job.kind];
+  const callerRun = job.parentRunId ?? owner.runId ?? '';
+  // A component job opens a run of its own below the caller's; a storage job is a step of the caller's run.
+  const runs =
+    lane === 'component'
+      ? sql`case when ${callerRun} = '' then id::text else ${callerRun} || '.' || id end, ${callerRun}`
+      : sql`case when ${callerRun} = '' then id::text else ${callerRun} end,
+          case when ${callerRun} like '%.%' then regexp_replace(${callerRun}, '\\.[^.]*$', '') else '' end`;
+  const row = await db.one<JobRow>(sql`
+    insert into jobs as j (id, project_id, branch_id, kind, lane, component_id, configuration_id, configuration_row_ids,
+      mode, tag, input, run_id, parent_run_id, object_id, lock_key, dedupe_key, token_id, token_description, origin,
+      available_at)
+    select id, ${owner.projectId}, ${owner.branchId}, ${job.kind}, ${lane}, ${job.componentId ?? null},
+      ${job.configurationId ?? null}, ${job.configurationRowIds ?? []}, ${job.mode ?? 'run'}, ${job.tag ?? null},
+      ${JSON.stringify(job.input ?? {})}, ${runs}, ${job.objectId ?? null}, ${job.lockKey ?? null},
+      ${job.dedupeKey ?? null}, ${owner.token.id}, ${owner.token.description}, ${JSON.stringify(owner.origin)},
+      coalesce(${job.availableAt ?? null}, now())
+    from (select coalesce(${job.id ?? null}::bigint, nextval('object_id')) as id) as new
+    on conflict (project_id, dedupe_key) where dedupe_key is not null do nothing
+    returning ${JOB_COLUMNS}`);
+  return row && toJob(row);
+}
+
+export async function findJobByDedupeKey(db: Db, projectId: number, dedupeKey: string): Promise<Job | undefined> {
+  const row = await db.one<JobRow>(
+    sql`select ${JOB_COLUMNS} from jobs j where j.project_id = ${projectId} and j.dedupe_key = ${dedupeKey}`,
+  );
+  return row && toJob(row);
+}
+
+/** Without a project: for the platform itself, which waits for jobs it has made. */
+export async function findJob(db: Db, id: number, projectId?: number): Promise<Job | undefined> {
+  const project = projectId === undefined ? sql.empty : sql` and j.project_id = ${projectId}`;
+  const row = await db.one<JobRow>(sql`select ${JOB_COLUMNS} from jobs j where j.id = ${id}${project}`);
+  return row && toJob(row);
+}
+
+/** The given jobs that are over. */
+export async function findFinished(db: Db, ids: number[]): Promise<Job[]> {
+  const rows = await db.query<JobRow>(sql`
+    select ${JOB_COLUMNS} from jobs j where j.id = any(${ids}::bigint[]) and j.status = any(${FINAL_STATUSES})`);
+  return rows.map(toJob);
+}
+
+export async function lockJob(db: Db, id: number, projectId: number): Promise<Job | undefined> {
+  const row = await db.one<JobRow>(
+    sql`select ${JOB_COLUMNS} from jobs j where j.id = ${id} and j.project_id = ${projectId} for update`,
+  );
+  return row && toJob(row);
+}
+
+/** The unfinished jobs below a component job: its children's runs, and the storage jobs done in those runs. */
+export async function lockSubtree(db: Db, root: Job): Promise<Job[]> {
+  const below = sql`(j.run_id >= ${`${root.runId}.`} and j.run_id < ${`${root.runId}/`})`;
+  const rows = await db.query<JobRow>(sql`
+    select ${JOB_COLUMNS} from jobs j
+    where j.project_id = ${root.projectId} and j.id > ${root.id} and j.status in ('created', 'waiting', 'running')
+      and (${below} or (j.run_id = ${root.runId} and j.lane = 'storage'))
+    order by j.id for update`);
+  return rows.map(toJob);
+}
+
+/** Never looked at by a worker again: the job has not run, or runs no more. */
+export async function setCancelled(db: Db, ids: number[]): Promise<void> {
+  await db.query(sql`
+    update jobs set status = 'cancelled', finished_at = clock_timestamp()
+    where id = any(${ids}::bigint[]) and status in ('created', 'waiting')`);
+}
+
+/** Its worker is told and will end it. */
+export async function setStopping(db: Db, ids: number[]): Promise<void> {
+  await db.query(sql`update jobs set status = 'stopping' where id = any(${ids}::bigint[]) and status = 'running'`);
+}
+
+export async function nextObjectId(db: Db): Promise<number> {
+  const row = await db.one<{ id: number }>(sql`select nextval('object_id') as id`);
+  if (!row) throw new Error('sequence gave no value');
+  return row.id;
+}
+
+const DURATION = sql`extract(epoch from coalesce(j.finished_at, now()) - j.started_at)`;
+const ORDER_COLUMNS: Record<NonNullable<JobPage['order']>['field'], Sql> = {
+  id: sql`j.id`,
+  runId: sql`j.run_id`,
+  branchId: sql`j.branch_id`,
+  componentId: sql`j.component_id`,
+  configurationId: sql`j.configuration_id`,
+  tokenDescription: sql`j.token_description`,
+  status: sql`j.status`,
+  createdAt: sql`j.created_at`,
+  startedAt: sql`j.started_at`,
+  finishedAt: sql`j.finished_at`,
+  durationSeconds: DURATION,
+};
+
+export async function listJobs(
+  db: Db,
+  projectId: number,
+  filter: JobFilter & { storageJobsOfToken?: number | undefined },
+  page: JobPage,
+): Promise<Job[]> {
+  const where: Sql[] = [sql`j.project_id = ${projectId}`];
+  const among = (column: Sql, values: readonly (string | number)[] | undefined, type = sql`text[]`) => {
+    if (values !== undefined) where.push(sql`${column} = any(${[...values]}::${type})`);
+  };
+  const bigints = sql`bigint[]`;
+  among(sql`j.id`, filter.ids, bigints);
+  among(sql`j.lane`, filter.lanes);
+  among(sql`j.kind`, filter.kinds);
+  among(sql`j.run_id`, filter.runIds);
+  among(sql`j.parent_run_id`, filter.parentRunIds);
+  among(sql`j.branch_id`, filter.branchIds, bigints);
+  among(sql`j.token_id`, filter.tokenIds, bigints);
+  among(sql`j.token_description`, filter.tokenDescriptions);
+  among(sql`j.component_id`, filter.componentIds);
+  among(sql`j.configuration_id`, filter.configurationIds);
+  among(sql`j.mode`, filter.modes);
+  among(sql`j.status`, filter.statuses);
+  among(sql`j.tag`, filter.tags);
+  if (filter.excludedKinds) where.push(sql`j.kind <> all(${filter.excludedKinds})`);
+  if (filter.excludedStatuses) where.push(sql`j.status <> all(${filter.excludedStatuses})`);
+  if (filter.configurationRowIds) where.push(sql`j.configuration_row_ids && ${filter.configurationRowIds}::text[]`);
+  within(where, sql`j.created_at`, filter.created);
+  within(where, sql`j.started_at`, filter.started);
+  within(where, sql`j.finished_at`, filter.finished);
+  if (filter.durationSeconds?.from !== undefined) where.push(sql`${DURATION} >= ${filter.durationSeconds.from}`);
+  if (filter.durationSeconds?.to !== undefined) where.push(sql`${DURATION} <= ${filter.durationSeconds.to}`);
+  if (filter.storageJobsOfToken !== undefined)
+    where.push(sql`(j.lane <> 'storage' or j.token_id = ${filter.storageJobsOfToken})`);
+  const { field, direction } = page.order ?? { field: 'id', direction: 'desc' };
+  const way = direction === 'asc' ? sql`asc` : sql`desc`;
+  // The id makes the order of equal ones the same on every page.
+  const order = field === 'id' ? sql`j.id ${way}` : sql`${ORDER_COLUMNS[field]} ${way}, j.id ${way}`;
+  const rows = await db.query<JobRow>(sql`
+    select ${JOB_COLUMNS} from jobs j where ${sql.join(where, sql` and `)}
+    order by ${order} limit ${page.limit} offset ${page.offset ?? 0}`);
+  return rows.map(toJob);
+}
+
+function within(where: Sql[], column: Sql, range: DateRange | undefined): void {
+  if (range?.from) where.push(sql`${column} >= ${range.from}`);
+  if (range?.to) where.push(sql`${column} <= ${range.to}`);
+}
+
+export function toJob(row: JobRow): Job {
+  return {
+    id: row.id,
+    projectId: row.project_id,
+    branchId: row.branch_id,
+    kind: row.kind,
+    lane: row.lane,
+    status: row.status,
+    componentId: row.component_id ?? undefined,
+    configurationId: row.configuration_id ?? undefined,
+    configurationRowIds: row.configuration_row_ids,
+    mode: row.mode,
+    tag: row.tag ?? undefined,
+    input: row.input,
+    result: row.result ?? undefined,
+    error: row.error ?? undefined,
+    runId: row.run_id,
+    parentRunId: row.parent_run_id,
+    objectId: row.object_id ?? undefined,
+    lockKey: row.lock_key ?? undefined,
+    dedupeKey: row.dedupe_key ?? undefined,
+    token: { id: row.token_id, description: row.token_description },
+    origin: row.origin,
+    createdAt: row.created_at,
+    availableAt: row.available_at,
+    startedAt: row.started_at ?? undefined,
+    finishedAt: row.finished_at ?? undefined,
+    attempt: row.attempt,
+    failures: row.failures,
+    handle: row.handle ?? undefined,
+    metrics: row.metrics,
+    usage: row.usage,
+  };
+}

@@ -1,0 +1,196 @@
+import type { Database, Transaction } from '../../db/database.ts';
+import type { Json } from '../../lib/json.ts';
+import { errors } from '../errors.ts';
+import type { NewEvent } from '../events/event-model.ts';
+import { type Events, eventFor } from '../events/events.ts';
+import type { Actor } from '../identity/actor.ts';
+import { assertAllowed, canReadJob, canRunComponent } from '../identity/permissions.ts';
+import { jobErrors } from './job-errors.ts';
+import type { ClaimedJob, Job, JobFilter, JobPage, NewJob, Outcome } from './job-model.ts';
+import { JobQueue } from './job-queue.ts';
+import { JobSignals } from './job-signals.ts';
+import { isFinal, isKillable } from './job-status.ts';
+import {
+  findJob,
+  findJobByDedupeKey,
+  insertJob,
+  listJobs,
+  lockJob,
+  lockSubtree,
+  nextObjectId,
+  setCancelled,
+  setStopping,
+} from './job-store.ts';
+import { JobWaits } from './job-waits.ts';
+
+const MAX_PAGE = 1000;
+
+/** Everything that runs, from its creation to its end, for those who ask. Workers use `queue` besides. */
+export class Jobs {
+  readonly queue: JobQueue;
+  readonly signals: JobSignals;
+  readonly #db: Database;
+  readonly #events: Events;
+  readonly #waits: JobWaits;
+
+  constructor(parts: { db: Database; events: Events; leaseSeconds?: number }) {
+    this.#db = parts.db;
+    this.#events = parts.events;
+    this.queue = new JobQueue(parts.db, parts.leaseSeconds === undefined ? {} : { leaseSeconds: parts.leaseSeconds });
+    this.signals = new JobSignals(parts.db);
+    this.#waits = new JobWaits(parts.db, this.signals);
+  }
+
+  /** Puts a job into the queue. With a dedupe key that is taken, answers the job that has it. */
+  async create(actor: Actor, job: NewJob): Promise<Job> {
+    return this.#db.transaction((tx) => this.createIn(tx, actor, job));
+  }
+
+  /** The same as part of a larger change; the job runs once that is committed. */
+  async createIn(tx: Transaction, actor: Actor, job: NewJob): Promise<Job> {
+    if (job.kind === 'component')
+      assertAllowed(
+        canRunComponent(actor, job.componentId ?? ''),
+        `Token is not allowed to run component "${job.componentId ?? ''}"`,
+      );
+    const created = await insertJob(tx, actor, job);
+    if (!created) {
+      const existing = await findJobByDedupeKey(tx, actor.projectId, job.dedupeKey ?? '');
+      if (!existing) throw new Error('a dedupe key is taken by a job that is not there');
+      return existing;
+    }
+    const event = jobEvent(created, 'job.created', 'info', `Job "${created.id}" (${created.kind}) was created.`);
+    await this.#events.append(tx, { ...eventFor(actor, event), runId: created.runId });
+    await this.signals.wake(tx);
+    return created;
+  }
+
+  async get(actor: Actor, id: number): Promise<Job> {
+    const job = await findJob(this.#db, id, actor.projectId);
+    if (!job) throw jobErrors.notFound(id);
+    if (!canReadJob(actor, job)) throw errors.forbidden();
+    return job;
+  }
+
+  /** The project's jobs, newest first unless asked otherwise. Storage jobs of other tokens show to masters only. */
+  async list(actor: Actor, filter: JobFilter, page: JobPage): Promise<Job[]> {
+    if (page.limit < 0 || page.limit > MAX_PAGE) throw jobErrors.pageTooLong(MAX_PAGE);
+    const storageJobsOfToken = actor.token.isMaster ? undefined : actor.token.id;
+    return listJobs(this.#db, actor.projectId, { ...filter, storageJobsOfToken }, page);
+  }
+
+  /**
+   * Asks a job to end, and with a component job everything that runs below it. What has not begun is cancelled at
+   * once; what runs is `stopping` until its worker has stopped it.
+   */
+  async kill(actor: Actor, id: number): Promise<Job> {
+    return this.#db.transaction(async (tx) => {
+      const job = await lockJob(tx, id, actor.projectId);
+      if (!job) throw jobErrors.notFound(id);
+      assertAllowed(
+        canReadJob(actor, job) && (job.lane === 'storage' || canRunComponent(actor, job.componentId ?? '')),
+      );
+      if (isFinal(job.status)) throw jobErrors.notKillable(id, job.status);
+      const below = job.lane === 'component' ? await lockSubtree(tx, job) : [];
+      const killed = [job, ...below].filter(({ status }) => isKillable(status));
+      const running = killed.filter(({ status }) => status === 'running');
+      const queued = killed.filter(({ status }) => status !== 'running');
+      await setCancelled(tx, queued.map(idOf));
+      await setStopping(tx, running.map(idOf));
+      for (const { id: runningId } of running) {
+        const stopping = await this.#require(tx, runningId);
+        const event = jobEvent(stopping, 'job.stopping', 'warn', `Job "${runningId}" was asked to stop.`);
+        await this.#events.append(tx, eventFor(actor, event));
+      }
+      for (const { id: queuedId } of queued) await this.#reportEnd(tx, await this.#require(tx, queuedId), actor);
+      if (running.length > 0) await this.signals.stop(tx);
+      return this.#require(tx, id);
+    });
+  }
+
+  /** The next number of the one sequence of jobs, files and tickets: larger than all before. */
+  async ticket(_actor: Actor): Promise<number> {
+    return nextObjectId(this.#db);
+  }
+
+  /**
+   * The job once it is over. Within milliseconds where it ends in this process, else by notification or poll. No
+   * permission is asked: for those who have made the job or were given it by `get`.
+   */
+  async awaitEnd(id: number, signal?: AbortSignal): Promise<Job> {
+    return this.#waits.awaitEnd(id, signal);
+  }
+
+  /** The end of a held job: state and event in the given transaction. Throws when it is held no more, or was killed. */
+  async finish(tx: Transaction, job: ClaimedJob, outcome: Outcome): Promise<Job> {
+    const finished = await this.queue.finish(tx, job, outcome);
+    await this.#reportEnd(tx, finished);
+    return finished;
+  }
+
+  /**
+   * The same in a transaction of its own, with the kind's own rows in it. `inTx` runs after the lease was checked and
+   * before the job ends; what it returns, if anything, becomes the result.
+   */
+  async end(job: ClaimedJob, outcome: Outcome, inTx?: (tx: Transaction) => Promise<Json | undefined> | Promise<void>): Promise<Job> {
+    return this.#db.transaction(async (tx) => {
+      if (!inTx) return this.finish(tx, job, outcome);
+      await this.queue.checkHeld(tx, job, outcome.status);
+      const result = (await inTx(tx)) ?? undefined;
+      return this.finish(tx, job, result === undefined ? outcome : { ...outcome, result });
+    });
+  }
+
+  async #reportEnd(tx: Transaction, job: Job, actor?: Actor): Promise<void> {
+    const how = job.status === 'failed' ? `failed: ${job.error?.message ?? ''}` : `${HOW[job.status] ?? job.status}.`;
+    const type = job.status === 'succeeded' ? 'success' : job.status === 'failed' ? 'error' : 'warn';
+    const event = jobEvent(job, 'job.finished', type, `Job "${job.id}" (${job.kind}) ${how}`);
+    await this.#events.append(tx, {
+      ...(actor ? eventFor(actor, event) : event),
+      ...(job.startedAt && job.finishedAt
+        ? { durationSeconds: (job.finishedAt.getTime() - job.startedAt.getTime()) / 1000 }
+        : {}),
+    });
+    await this.signals.end(tx, job);
+  }
+
+  async #require(tx: Transaction, id: number): Promise<Job> {
+    const job = await findJob(tx, id);
+    if (!job) throw jobErrors.notFound(id);
+    return job;
+  }
+}
+
+const HOW: Partial<Record<Job['status'], string>> = {
+  succeeded: 'succeeded',
+  stopped: 'was stopped',
+  cancelled: 'was cancelled before it ran',
+};
+
+function idOf(job: Job): number {
+  return job.id;
+}
+
+function jobEvent(
+  job: Job,
+  name: NewEvent['name'],
+  type: NewEvent['type'],
+  message: string,
+): NewEvent & { branchId: number } {
+  return {
+    projectId: job.projectId,
+    branchId: job.branchId,
+    name,
+    component: job.componentId ?? 'storage',
+    type,
+    message,
+    objectType: 'job',
+    objectId: String(job.id),
+    objectName: job.kind,
+    configurationId: job.configurationId,
+    runId: job.runId,
+    token: { id: job.token.id, name: job.token.description },
+    params: { kind: job.kind, status: job.status },
+    origin: job.origin,
+  };
+}
