@@ -46,6 +46,22 @@ export const KEBOOLA_CODES: Record<string, { code: string; status?: number }> = 
   'request.too-large': { code: 'requestTooLarge' },
   'request.not-implemented': { code: 'notImplemented' },
   'resource.not-found': { code: 'notFound' },
+  'component.not-found': { code: 'storage.components.notFound' },
+  'component.not-installed': { code: 'storage.components.notInstalled' },
+  'configuration.not-found': { code: 'storage.configuration.notFound' },
+  'configuration.version-not-found': { code: 'storage.configuration.versionNotFound' },
+  'configuration.already-exists': { code: 'configurationAlreadyExists' },
+  'configuration.purge-in-branch': { code: 'storage.components.cannotDeleteConfiguration' },
+  'configuration.invalid-parameters': { code: 'storage.components.validation' },
+  'configuration.invalid-content': { code: 'validation.invalidConfigurationFormat' },
+  'configuration.invalid-state': { code: 'validation.invalidStateFormat' },
+  'configuration.invalid-row-order': { code: 'validation.invalidRowSortOrder' },
+  'configuration.state-in-branch': { code: 'storage.components.validation' },
+  'configuration.too-large': { code: 'requestTooLarge' },
+  'configuration-row.not-found': { code: 'notFound' },
+  'configuration-row.version-not-found': { code: 'notFound' },
+  'configuration-row.already-exists': { code: 'configurationRowAlreadyExists' },
+  'configuration-row.invalid-parameters': { code: 'storage.componentsRows.validation' },
 };
 
 /** Status and Keboola code of an error. */

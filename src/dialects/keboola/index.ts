@@ -10,12 +10,19 @@ import type { Family } from './error-shapes.ts';
 import { describeError, registerErrors } from './errors.ts';
 import { isNotBuilt } from './not-built.ts';
 import { SERVICES, type Service } from './services.ts';
+import { registerComponentRoutes } from './storage/component-routes.ts';
+import { registerConfigurationRoutes } from './storage/configuration-routes.ts';
+import { registerConfigurationRowRoutes } from './storage/configuration-row-routes.ts';
 import { compileSchema } from './validation.ts';
 
 type Register = (app: KeboolaApp, deps: KeboolaDeps) => void;
 
 /** Route files of the scopes; their paths are relative to the scope's prefix. */
-const STORAGE_ROUTES: readonly Register[] = [];
+const STORAGE_ROUTES: readonly Register[] = [
+  registerComponentRoutes,
+  registerConfigurationRoutes,
+  registerConfigurationRowRoutes,
+];
 const MANAGE_ROUTES: readonly Register[] = [];
 const SERVICE_ROUTES: Readonly<Record<string, readonly Register[]>> = {};
 

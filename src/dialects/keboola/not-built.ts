@@ -6,6 +6,11 @@
 export const NOT_BUILT: readonly (readonly [methods: string, pattern: string])[] = [
   ['GET POST', '/dev-branches'],
   ['GET PUT DELETE', '/dev-branches/:branch'],
+  ['GET POST', '/components/:component/configs/:configuration/metadata'],
+  ['DELETE', '/components/:component/configs/:configuration/metadata/:metadata'],
+  ['GET POST', '/components/:component/configs/:configuration/workspaces'],
+  ['GET', '/components/:component/configs/:configuration/diff'],
+  ['POST', '/components/:component/configs/:configuration/rebase'],
 ];
 
 const compiled = new Map<string, RegExp>();
