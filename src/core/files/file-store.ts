@@ -254,3 +254,10 @@ function toBlob(row: BlobRow): FileBlob {
     blocks: row.blocks ?? undefined,
   };
 }
+
+/** Appends a run to those that were answered with the file; once. */
+export async function addRun(db: Db, projectId: number, id: number, runId: string): Promise<void> {
+  await db.query(sql`
+    update files set run_ids = array_append(run_ids, ${runId}::text)
+    where project_id = ${projectId} and id = ${id} and not (${runId}::text = any(run_ids))`);
+}

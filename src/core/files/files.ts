@@ -29,6 +29,7 @@ import {
   uniqueTags,
 } from './file-model.ts';
 import {
+  addRun,
   deleteFile,
   findBlob,
   findFile,
@@ -147,6 +148,11 @@ export class Files {
       message: `Added tag "${tag}"`,
       params: { tag },
     });
+  }
+
+  /** Notes that another run was answered with this file, in the transaction that answers it. */
+  async addRun(tx: Transaction, actor: Actor, id: number): Promise<void> {
+    if (actor.runId !== undefined) await addRun(tx, actor.projectId, id, actor.runId);
   }
 
   /** Removing a tag that is not there is no error and changes nothing. */

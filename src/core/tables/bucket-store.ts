@@ -43,7 +43,12 @@ function toBucketRow(row: Row): BucketRow {
 export type Place = { projectId: number; branchId: number };
 
 /** `share` keeps the bucket from being deleted until the transaction ends. */
-export async function findBucket(db: Db, place: Place, id: string, lock?: 'share' | 'update'): Promise<BucketRow | undefined> {
+export async function findBucket(
+  db: Db,
+  place: Place,
+  id: string,
+  lock?: 'share' | 'update',
+): Promise<BucketRow | undefined> {
   const locking = lock === undefined ? sql.empty : lock === 'share' ? sql` for key share` : sql` for update`;
   const row = await db.one<Row>(sql`
     select * from buckets where project_id = ${place.projectId} and branch_id = ${place.branchId} and id = ${id}${locking}`);
@@ -56,7 +61,11 @@ export async function listBuckets(db: Db, place: Place): Promise<BucketRow[]> {
   return rows.map(toBucketRow);
 }
 
-export async function findBucketByDisplayName(db: Db, place: Place, displayName: string): Promise<BucketRow | undefined> {
+export async function findBucketByDisplayName(
+  db: Db,
+  place: Place,
+  displayName: string,
+): Promise<BucketRow | undefined> {
   const row = await db.one<Row>(sql`
     select * from buckets
     where project_id = ${place.projectId} and branch_id = ${place.branchId} and display_name = ${displayName}`);

@@ -141,7 +141,11 @@ export class LakeCommit {
     this.changesSchema = true;
   }
 
-  private async insertColumns(tableId: number, columns: readonly NewLakeColumn[], taken: Set<string>): Promise<string[]> {
+  private async insertColumns(
+    tableId: number,
+    columns: readonly NewLakeColumn[],
+    taken: Set<string>,
+  ): Promise<string[]> {
     const lakeNames = columns.map((column) => claimLakeName(column.name, taken));
     const ids = columns.map((column) => column.id);
     await this.tx.query(sql`

@@ -5,8 +5,10 @@
  * cleans up locks the row before touching a file. So a row that can be locked names files nobody committed, whatever
  * became of the answer to that commit.
  */
+import { basename } from 'node:path';
 import type { Db } from '../../db/database.ts';
 import { sql } from '../../db/sql.ts';
+import { lakeSchema } from './lake-store.ts';
 
 export type StagedFiles = {
   /** Every file of it has a name that starts with this. */
@@ -67,4 +69,14 @@ export async function listEarlierFiles(db: Db, jobId: number, claimToken: string
 
 export async function listStagedFiles(db: Db): Promise<StagedFiles[]> {
   return (await db.query<Row>(sql`select * from staged_files`)).map(toStagedFiles);
+}
+
+/** Whether the lake has files of that prefix, or a table in that directory. Neither may be taken away then. */
+export async function isCommitted(db: Db, staged: StagedFiles): Promise<{ files: boolean; table: boolean }> {
+  const lake = (name: string) => sql.name(lakeSchema(staged.projectId), name);
+  const row = await db.one<{ files: boolean; in_table: boolean }>(sql`
+    select exists (select from ${lake('ducklake_data_file')} where starts_with(path, ${staged.prefix}))
+        or exists (select from ${lake('ducklake_delete_file')} where starts_with(path, ${staged.prefix})) as files,
+      exists (select from ${lake('ducklake_table')} where path = ${`${basename(staged.directory)}/`}) as in_table`);
+  return { files: row?.files ?? true, table: row?.in_table ?? true };
 }

@@ -51,8 +51,16 @@ export const tableErrors = {
       'table.invalid-primary-key-columns',
       `Primary key columns ${quoteAll(names)} are not among the columns of the table.`,
     ),
+  columnNotFound: (column: string, tableId: string) =>
+    new AppError('not-found', 'column.not-found', `The column "${column}" was not found in the table "${tableId}"`),
   columnExists: (name: string) =>
     new AppError('invalid', 'table.column-already-exists', `The column "${name}" already exists.`),
+  columnInPrimaryKey: (name: string) =>
+    new AppError(
+      'invalid',
+      'table.column-in-primary-key',
+      `The column "${name}" cannot be deleted, because it is a part of the primary key.`,
+    ),
   columnsNotMatch: (missing: readonly string[], expected: readonly string[], delimiter: string) =>
     new AppError(
       'invalid',
@@ -64,6 +72,7 @@ export const tableErrors = {
     ),
   columnsRequired: () =>
     new AppError('invalid', 'table.columns-required', 'A sliced file has no header: the option "columns" is required.'),
+  invalidCsv: (message: string) => new AppError('invalid', 'csv.invalid', message),
   invalidCsvOptions: (message: string) => new AppError('invalid', 'csv.invalid-options', message),
   exportColumnsUnknown: (names: readonly string[]) =>
     new AppError('invalid', 'table.columns-unknown', `Some columns do not exist in the table: ${names.join(', ')}`),

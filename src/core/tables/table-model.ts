@@ -91,7 +91,14 @@ export type LoadInput = {
   create: { displayName: string | null; primaryKey: string[] } | null;
   incremental: boolean;
   source: ImportSource;
-  csv: { delimiter: string; enclosure: string; escapedBy: string; columns: string[]; withoutHeaders: boolean; ignoredLinesCount: number };
+  csv: {
+    delimiter: string;
+    enclosure: string;
+    escapedBy: string;
+    columns: string[];
+    withoutHeaders: boolean;
+    ignoredLinesCount: number;
+  };
 };
 
 /** `result` of jobs of the kinds table-create and table-import. */
@@ -142,7 +149,7 @@ export type ExportInput = {
   fileType: 'csv' | 'parquet';
 };
 
-export type ExportResult = { fileId: number; cacheHit: boolean; rowsCount: number };
+export type ExportResult = { fileId: number; cacheHit: boolean };
 
 /** `input` of jobs of the kind rows-delete. */
 export type DeleteRowsInput = {

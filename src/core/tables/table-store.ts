@@ -65,7 +65,10 @@ export async function listTables(db: Db, place: Place, bucketId?: string): Promi
   return rows.map(toTableRow);
 }
 
-export async function isDisplayNameTaken(db: Db, table: Pick<TableRow, 'projectId' | 'branchId' | 'bucketId' | 'id' | 'displayName'>): Promise<boolean> {
+export async function isDisplayNameTaken(
+  db: Db,
+  table: Pick<TableRow, 'projectId' | 'branchId' | 'bucketId' | 'id' | 'displayName'>,
+): Promise<boolean> {
   const row = await db.one(sql`
     select 1 from tables where project_id = ${table.projectId} and branch_id = ${table.branchId}
       and bucket_id = ${table.bucketId} and display_name = ${table.displayName} and id <> ${table.id}`);
@@ -89,7 +92,13 @@ export async function updateTable(db: Db, table: TableRow): Promise<void> {
 }
 
 /** Marks a table and its bucket as changed now, and the table as imported where it was. False: the table is gone. */
-export async function touchTable(db: Db, place: Place, id: string, at: Date, what: { imported: boolean }): Promise<boolean> {
+export async function touchTable(
+  db: Db,
+  place: Place,
+  id: string,
+  at: Date,
+  what: { imported: boolean },
+): Promise<boolean> {
   const rows = await db.query(sql`
     with changed as (
       update tables set changed_at = ${at}, imported_at = case when ${what.imported}::boolean then ${at} else imported_at end

@@ -1,0 +1,242 @@
+import type { Database, Transaction } from '../../db/database.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { errors } from '../errors.ts';
+import { type Events, eventFor } from '../events/events.ts';
+import type { Actor } from '../identity/actor.ts';
+import type { Job } from '../jobs/job-model.ts';
+import type { Jobs } from '../jobs/jobs.ts';
+import { hasBucketRight, requireBucketCreation, requireBucketRight } from './bucket-rights.ts';
+import {
+  type BucketRow,
+  deleteBucket,
+  findBucket,
+  findBucketByDisplayName,
+  insertBucket,
+  listBuckets,
+  type Place,
+  updateBucket,
+} from './bucket-store.ts';
+import { LakeCommit } from './lake-commit-store.ts';
+import { listLakeTables } from './lake-store.ts';
+import { requireBucketDisplayName, requireBucketName, toBucketName } from './names.ts';
+import { deleteMetadataOfBucket } from './object-metadata-store.ts';
+import { tableErrors } from './table-errors.ts';
+import type { Bucket, NewBucket, Stage } from './table-model.ts';
+import { listTables, type TableRow } from './table-store.ts';
+
+export const STAGES: readonly Stage[] = ['in', 'out', 'sys'];
+
+/** Buckets hold tables, and rights are given by bucket. In the lake each is a schema. */
+export class Buckets {
+  private readonly db: Database;
+  private readonly events: Events;
+  private readonly jobs: Jobs;
+  private readonly clock: Clock;
+
+  constructor(parts: { db: Database; events: Events; jobs: Jobs; clock: Clock }) {
+    this.db = parts.db;
+    this.events = parts.events;
+    this.jobs = parts.jobs;
+    this.clock = parts.clock;
+  }
+
+  /** Makes an empty bucket. The id is taken: `bucket.already-exists`. */
+  async create(actor: Actor, input: NewBucket): Promise<Bucket> {
+    requireBucketCreation(actor);
+    if (!STAGES.includes(input.stage)) throw tableErrors.invalidBucket(`Invalid stage: "${input.stage}".`);
+    requireBucketName(input.name);
+    const name = toBucketName(input.name);
+    const id = `${input.stage}.${name}`;
+    const displayName = input.displayName ?? name.replace(/^c-/, '');
+    requireBucketDisplayName(displayName);
+    return this.db.transaction(async (tx) => {
+      // The lake lock is also what keeps two calls from making the same bucket.
+      const commit = await LakeCommit.begin(tx, actor.projectId);
+      if (await findBucket(tx, actor, id)) throw tableErrors.bucketExists(name);
+      if (await findBucketByDisplayName(tx, actor, displayName)) {
+        throw input.displayName === undefined
+          ? tableErrors.bucketDisplayNameTaken(displayName)
+          : tableErrors.bucketDisplayNameTaken(input.displayName);
+      }
+      const bucket: BucketRow = {
+        id,
+        projectId: actor.projectId,
+        branchId: actor.branchId,
+        stage: input.stage,
+        name,
+        displayName,
+        description: input.description ?? '',
+        backend: input.backend,
+        color: input.color,
+        lakeSchemaId: await commit.createSchema(id),
+        createdAt: this.clock.now(),
+        updatedAt: undefined,
+        changedAt: undefined,
+      };
+      await insertBucket(tx, bucket);
+      await commit.finish({ author: actor.token.description, message: `Create bucket ${id}` });
+      await this.events.append(tx, eventFor(actor, bucketEvent('bucket.created', bucket, `Bucket ${id} created`)));
+      return withTables(bucket, []);
+    });
+  }
+
+  /** Makes the bucket unless it is there already. */
+  async ensure(actor: Actor, id: string): Promise<Bucket> {
+    requireBucketRight(actor, id, 'read');
+    const found = await findBucket(this.db, actor, id);
+    if (found) return this.get(actor, id);
+    const [stage = '', name = ''] = id.split('.');
+    try {
+      return await this.create(actor, { stage: stage as Stage, name });
+    } catch (error) {
+      // Somebody else made it between the look and the act.
+      if (await findBucket(this.db, actor, id)) return this.get(actor, id);
+      throw error;
+    }
+  }
+
+  /** Those the actor may read, by id. */
+  async list(actor: Actor): Promise<Bucket[]> {
+    const buckets = await listBuckets(this.db, actor);
+    const readable = buckets.filter((bucket) => hasBucketRight(actor, bucket.id, 'read'));
+    if (readable.length === 0) return [];
+    const sizes = await this.sizes(actor, await listTables(this.db, actor));
+    return readable.map((bucket) => withTables(bucket, sizes.get(bucket.id) ?? []));
+  }
+
+  async get(actor: Actor, id: string): Promise<Bucket> {
+    requireBucketRight(actor, id, 'read');
+    const bucket = await findBucket(this.db, actor, id);
+    if (bucket === undefined) throw tableErrors.bucketNotFound(id, actor.projectId);
+    const sizes = await this.sizes(actor, await listTables(this.db, actor, id));
+    return withTables(bucket, sizes.get(id) ?? []);
+  }
+
+  /** Changes what is given; null takes a color away. */
+  async update(
+    actor: Actor,
+    id: string,
+    patch: { displayName?: string | undefined; description?: string | undefined; color?: string | null | undefined },
+  ): Promise<Bucket> {
+    requireBucketRight(actor, id, 'manage');
+    if (patch.displayName !== undefined) requireBucketDisplayName(patch.displayName);
+    await this.db.transaction(async (tx) => {
+      const bucket = await findBucket(tx, actor, id, 'update');
+      if (bucket === undefined) throw tableErrors.bucketNotFound(id, actor.projectId);
+      if (patch.displayName !== undefined && patch.displayName !== bucket.displayName) {
+        if (await findBucketByDisplayName(tx, actor, patch.displayName)) {
+          throw tableErrors.bucketDisplayNameTaken(patch.displayName);
+        }
+        bucket.displayName = patch.displayName;
+      }
+      if (patch.color !== undefined) bucket.color = patch.color ?? undefined;
+      if (patch.description !== undefined && patch.description !== bucket.description) {
+        bucket.description = patch.description;
+        bucket.updatedAt = this.clock.now();
+      }
+      await updateBucket(tx, bucket);
+      await this.events.append(tx, eventFor(actor, bucketEvent('bucket.updated', bucket, `Bucket ${id} updated`)));
+    });
+    return this.get(actor, id);
+  }
+
+  /** Drops an empty bucket, or with `force` a full one. Data stays in the lake until its retention is over. */
+  async delete(actor: Actor, id: string, options: { force?: boolean } = {}): Promise<void> {
+    requireBucketRight(actor, id, 'manage');
+    await this.db.transaction((tx) => this.deleteIn(tx, actor, id, options));
+  }
+
+  /** The same as a job, for clients that ask for one: all problems then are the job's. */
+  async deleteLater(actor: Actor, id: string, options: { force?: boolean } = {}): Promise<Job> {
+    requireBucketRight(actor, id, 'manage');
+    if (!(await findBucket(this.db, actor, id))) throw tableErrors.bucketNotFound(id, actor.projectId);
+    return this.jobs.create(actor, {
+      kind: 'bucket-delete',
+      input: { bucketId: id, force: options.force ?? false },
+      objectId: id,
+      lockKey: `bucket:${actor.projectId}:${actor.branchId}:${id}`,
+    });
+  }
+
+  /** `delete` inside of a transaction that does more, such as ending the job. */
+  async deleteIn(tx: Transaction, actor: Actor, id: string, options: { force?: boolean } = {}): Promise<void> {
+    requireBucketRight(actor, id, 'manage');
+    const commit = await LakeCommit.begin(tx, actor.projectId);
+    const bucket = await findBucket(tx, actor, id, 'update');
+    if (bucket === undefined) throw tableErrors.bucketNotFound(id, actor.projectId);
+    const tables = await listTables(tx, actor, id);
+    if (tables.length > 0 && !options.force) throw tableErrors.bucketNotEmpty(tables.length);
+    await commit.dropSchema(bucket.lakeSchemaId);
+    await deleteMetadataOfBucket(tx, actor, id);
+    await deleteBucket(tx, actor, id);
+    await commit.finish({ author: actor.token.description, message: `Delete bucket ${id}` });
+    for (const table of tables) {
+      await this.events.append(
+        tx,
+        eventFor(actor, {
+          name: 'table.deleted',
+          component: 'storage',
+          type: 'info',
+          message: `Deleted table ${table.id}`,
+          objectType: 'table',
+          objectId: table.id,
+          objectName: table.displayName,
+        }),
+      );
+    }
+    await this.events.append(tx, eventFor(actor, bucketEvent('bucket.deleted', bucket, `Bucket ${id} deleted`)));
+  }
+
+  private async sizes(actor: Place, tables: readonly TableRow[]): Promise<Map<string, Size[]>> {
+    const byBucket = new Map<string, Size[]>();
+    if (tables.length === 0) return byBucket;
+    const summaries = await listLakeTables(this.db, actor.projectId, {
+      tableIds: tables.map((table) => table.lakeTableId),
+      columns: false,
+    });
+    const byTable = new Map(summaries.map((summary) => [summary.tableId, summary]));
+    for (const table of tables) {
+      const summary = byTable.get(table.lakeTableId);
+      if (summary === undefined) continue;
+      byBucket.set(table.bucketId, [...(byBucket.get(table.bucketId) ?? []), summary]);
+    }
+    return byBucket;
+  }
+}
+
+type Size = { rowsCount: number; sizeBytes: number };
+
+function withTables(row: BucketRow, tables: readonly Size[]): Bucket {
+  const { lakeSchemaId: _, ...bucket } = row;
+  return {
+    ...bucket,
+    tablesCount: tables.length,
+    rowsCount: tables.reduce((sum, table) => sum + table.rowsCount, 0),
+    dataSizeBytes: tables.reduce((sum, table) => sum + table.sizeBytes, 0),
+  };
+}
+
+function bucketEvent(name: 'bucket.created' | 'bucket.updated' | 'bucket.deleted', bucket: BucketRow, message: string) {
+  return {
+    name,
+    component: 'storage',
+    type: 'info' as const,
+    message,
+    objectType: 'bucket',
+    objectId: bucket.id,
+    objectName: bucket.displayName,
+    params: { stage: bucket.stage, name: bucket.name, displayName: bucket.displayName },
+  };
+}
+
+/** The bucket a table is made in, kept from being deleted meanwhile. */
+export async function requireBucketRow(tx: Transaction, actor: Actor, id: string): Promise<BucketRow> {
+  const bucket = await findBucket(tx, actor, id, 'share');
+  if (bucket === undefined) throw tableErrors.bucketNotFound(id, actor.projectId);
+  return bucket;
+}
+
+/** Used where an id has to name a bucket at all. */
+export function requireBucketId(id: string): void {
+  if (!/^(in|out|sys)\.[A-Za-z0-9_-]+$/.test(id)) throw errors.invalid(`"${id}" is not a bucket id.`);
+}

@@ -1,0 +1,108 @@
+import type { Db } from '../../db/database.ts';
+import { sql } from '../../db/sql.ts';
+import type { Place } from './bucket-store.ts';
+
+export type MetadataItem = { id: number; provider: string; key: string; value: string; updatedAt: Date };
+export type ObjectType = 'bucket' | 'table' | 'column';
+
+type Row = { object_id: string; id: number; provider: string; key: string; value: string; updated_at: Date };
+
+function toItem(row: Row): MetadataItem {
+  return { id: row.id, provider: row.provider, key: row.key, value: row.value, updatedAt: row.updated_at };
+}
+
+/** All items of the objects, by object id; objects without any are absent. */
+export async function listMetadata(
+  db: Db,
+  place: Place,
+  type: ObjectType,
+  ids: readonly string[],
+): Promise<Map<string, MetadataItem[]>> {
+  const rows = await db.query<Row>(sql`
+    select object_id, id, provider, key, value, updated_at from object_metadata
+    where project_id = ${place.projectId} and branch_id = ${place.branchId} and object_type = ${type}
+      and object_id = any(${ids}::text[]) order by id`);
+  return group(rows);
+}
+
+/** Items of all columns of the tables; the keys are column ids (`<table id>.<column>`). */
+export async function listColumnMetadata(
+  db: Db,
+  place: Place,
+  tableIds: readonly string[],
+): Promise<Map<string, MetadataItem[]>> {
+  const rows = await db.query<Row>(sql`
+    select object_id, id, provider, key, value, updated_at from object_metadata
+    where project_id = ${place.projectId} and branch_id = ${place.branchId} and object_type = 'column'
+      and substring(object_id from '^[^.]*\.[^.]*\.[^.]*') = any(${tableIds}::text[]) order by id`);
+  return group(rows);
+}
+
+function group(rows: readonly Row[]): Map<string, MetadataItem[]> {
+  const items = new Map<string, MetadataItem[]>();
+  for (const row of rows) {
+    const list = items.get(row.object_id);
+    if (list) list.push(toItem(row));
+    else items.set(row.object_id, [toItem(row)]);
+  }
+  return items;
+}
+
+/** An item of the same provider and key gets the new value and keeps its id. */
+export async function upsertMetadata(
+  db: Db,
+  place: Place,
+  object: { type: ObjectType; id: string },
+  provider: string,
+  items: readonly { key: string; value: string }[],
+  at: Date,
+): Promise<void> {
+  // One statement cannot touch the same row twice: the last of equal keys wins.
+  const last = new Map(items.map((item) => [item.key, item.value]));
+  await db.query(sql`
+    insert into object_metadata (project_id, branch_id, object_type, object_id, provider, key, value, updated_at)
+    select ${place.projectId}, ${place.branchId}, ${object.type}, ${object.id}, ${provider}, key, value, ${at}
+    from unnest(${[...last.keys()]}::text[], ${[...last.values()]}::text[]) as item (key, value)
+    on conflict on constraint object_metadata_key do update set value = excluded.value, updated_at = excluded.updated_at`);
+}
+
+export async function findMetadata(
+  db: Db,
+  place: Place,
+  object: { type: ObjectType; id: string },
+  id: number,
+): Promise<MetadataItem | undefined> {
+  const row = await db.one<Row>(sql`
+    select object_id, id, provider, key, value, updated_at from object_metadata
+    where project_id = ${place.projectId} and branch_id = ${place.branchId} and object_type = ${object.type}
+      and object_id = ${object.id} and id = ${id}`);
+  return row && toItem(row);
+}
+
+export async function deleteMetadata(db: Db, place: Place, id: number): Promise<void> {
+  await db.query(sql`
+    delete from object_metadata where project_id = ${place.projectId} and branch_id = ${place.branchId} and id = ${id}`);
+}
+
+/** Items of the table and its columns, or with `columns` of only those. */
+export async function deleteMetadataOfTable(
+  db: Db,
+  place: Place,
+  tableId: string,
+  columns?: readonly string[],
+): Promise<void> {
+  const which =
+    columns === undefined
+      ? sql`object_type = 'table' and object_id = ${tableId} or object_type = 'column' and starts_with(object_id, ${`${tableId}.`})`
+      : sql`object_type = 'column' and object_id = any(${columns.map((column) => `${tableId}.${column}`)}::text[])`;
+  await db.query(sql`
+    delete from object_metadata where project_id = ${place.projectId} and branch_id = ${place.branchId} and (${which})`);
+}
+
+/** Items of the bucket, its tables and their columns. */
+export async function deleteMetadataOfBucket(db: Db, place: Place, bucketId: string): Promise<void> {
+  await db.query(sql`
+    delete from object_metadata where project_id = ${place.projectId} and branch_id = ${place.branchId}
+      and (object_type = 'bucket' and object_id = ${bucketId}
+        or object_type in ('table', 'column') and starts_with(object_id, ${`${bucketId}.`}))`);
+}

@@ -1,0 +1,486 @@
+import type { Database, Transaction } from '../../db/database.ts';
+import type { Engine, EngineTables, TableChange, TableVersion } from '../../drivers/engines/contract.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { uuidv7 } from '../../lib/ids.ts';
+import type { EventName } from '../events/event-names.ts';
+import { type Events, eventFor } from '../events/events.ts';
+import type { Actor } from '../identity/actor.ts';
+import type { Job } from '../jobs/job-model.ts';
+import type { Jobs } from '../jobs/jobs.ts';
+import { hasBucketRight, requireBucketRight } from './bucket-rights.ts';
+import { findBucket } from './bucket-store.ts';
+import { LakeCommit } from './lake-commit-store.ts';
+import {
+  findLakeTable,
+  type LakeTable,
+  type LakeTableSummary,
+  listLakeTables,
+  newTableLocation,
+  toTableVersion,
+  userColumns,
+} from './lake-store.ts';
+import { planExistingTable, planNewTable, requireCsvOptions } from './load-plan.ts';
+import { requireColumnNames, requireTableDisplayName, requireTableName, splitTableId } from './names.ts';
+import { deleteMetadataOfTable } from './object-metadata-store.ts';
+import { resolveColumns, resolveFilter, resolveOrder } from './row-selection.ts';
+import { tableErrors } from './table-errors.ts';
+import { requireReadableTable, toExportInput, toReadRequest } from './table-exports.ts';
+import { toJson } from './table-job.ts';
+import { createTable } from './table-loads.ts';
+import type {
+  CsvOptions,
+  DeleteRowsInput,
+  ExportOptions,
+  ImportOptions,
+  ImportSource,
+  LoadInput,
+  NewTable,
+  ReadOptions,
+  RowSelection,
+  Table,
+} from './table-model.ts';
+import {
+  deleteTable,
+  findTable,
+  isDisplayNameTaken,
+  listTables,
+  type TableRow,
+  touchBucket,
+  touchTable,
+  updateTable,
+} from './table-store.ts';
+
+const PREVIEW_LIMIT = 100;
+const MAX_PREVIEW_LIMIT = 1000;
+const MAX_PREVIEW_COLUMNS = 100;
+
+/** Tables of a project. What writes or reads all rows is a job; what people look at is answered at once. */
+export class Tables {
+  private readonly db: Database;
+  private readonly events: Events;
+  private readonly jobs: Jobs;
+  private readonly engine: EngineTables;
+  private readonly clock: Clock;
+
+  constructor(parts: { db: Database; events: Events; jobs: Jobs; engine: Engine; clock: Clock }) {
+    this.db = parts.db;
+    this.events = parts.events;
+    this.jobs = parts.jobs;
+    this.engine = parts.engine.tables;
+    this.clock = parts.clock;
+  }
+
+  /** Tables of all buckets the actor may read, by id. */
+  async list(actor: Actor): Promise<Table[]> {
+    const rows = (await listTables(this.db, actor)).filter((row) => hasBucketRight(actor, row.bucketId, 'read'));
+    return this.withLake(actor, rows);
+  }
+
+  async listByBucket(actor: Actor, bucketId: string): Promise<Table[]> {
+    requireBucketRight(actor, bucketId, 'read');
+    if (!(await findBucket(this.db, actor, bucketId))) throw tableErrors.bucketNotFound(bucketId, actor.projectId);
+    return this.withLake(actor, await listTables(this.db, actor, bucketId));
+  }
+
+  async get(actor: Actor, id: string): Promise<Table> {
+    const { bucketId, name } = requireTableId(actor, id);
+    requireBucketRight(actor, bucketId, 'read');
+    const row = await findTable(this.db, actor, id);
+    const [table] = row ? await this.withLake(actor, [row]) : [];
+    if (table === undefined) throw tableErrors.tableNotFound(name, bucketId, actor.projectId);
+    return table;
+  }
+
+  private async withLake(actor: Actor, rows: readonly TableRow[]): Promise<Table[]> {
+    if (rows.length === 0) return [];
+    const tableIds = rows.map((row) => row.lakeTableId);
+    const summaries = await listLakeTables(this.db, actor.projectId, { tableIds, columns: true });
+    const byId = new Map(summaries.map((summary) => [summary.tableId, summary]));
+    return rows.flatMap((row) => {
+      const summary = byId.get(row.lakeTableId);
+      // A stock client may have dropped it in the lake.
+      return summary === undefined ? [] : [toTable(row, summary)];
+    });
+  }
+
+  /** Makes an empty table at once. */
+  async create(actor: Actor, input: NewTable & { columns: string[] }): Promise<Table> {
+    requireBucketRight(actor, input.bucketId, 'write');
+    requireNames(input);
+    const plan = planNewTable(requireColumnNames(input.columns), input.primaryKey ?? []);
+    const id = `${input.bucketId}.${input.name}`;
+    const at = this.clock.now();
+    await this.db.transaction(async (tx) => {
+      const bucket = await findBucket(tx, actor, input.bucketId);
+      const uuid = uuidv7();
+      const place = bucket && (await newTableLocation(tx, actor.projectId, bucket.lakeSchemaId, input.name, uuid));
+      if (place === undefined) throw tableErrors.bucketNotFound(input.bucketId, actor.projectId);
+      const row: TableRow = {
+        projectId: actor.projectId,
+        branchId: actor.branchId,
+        id,
+        bucketId: input.bucketId,
+        name: input.name,
+        displayName: input.displayName ?? input.name,
+        description: '',
+        lakeTableId: 0,
+        primaryKey: plan.primaryKey,
+        createdAt: at,
+        importedAt: undefined,
+        changedAt: undefined,
+      };
+      await createTable(tx, actor, row, { ...place, uuid, schemaId: bucket?.lakeSchemaId ?? 0 }, plan, NO_ROWS);
+      await this.events.append(tx, tableEvent(actor, 'table.created', row, `Created table ${id}`));
+    });
+    return this.get(actor, id);
+  }
+
+  /** Makes a table out of a file: a job of the kind table-create. Whether the bucket is there shows when it runs. */
+  async createFromFile(actor: Actor, table: NewTable & CsvOptions & { fileId: number }): Promise<Job> {
+    return this.createFrom(actor, table, { kind: 'file', fileId: table.fileId }, table);
+  }
+
+  private async createFrom(actor: Actor, table: NewTable, source: ImportSource, csv: CsvOptions): Promise<Job> {
+    requireNames(table);
+    requireBucketRight(actor, table.bucketId, 'write');
+    const tableId = `${table.bucketId}.${table.name}`;
+    const input: LoadInput = {
+      tableId,
+      create: { displayName: table.displayName ?? null, primaryKey: table.primaryKey ?? [] },
+      incremental: false,
+      source,
+      csv: requireCsvOptions(csv),
+    };
+    return this.jobs.create(actor, {
+      kind: 'table-create',
+      input: toJson(input),
+      objectId: tableId,
+      lockKey: lockKeyOf(actor, tableId),
+    });
+  }
+
+  /** Loads a file into a table: a job of the kind table-import. */
+  async import(actor: Actor, tableId: string, options: ImportOptions & { fileId: number }): Promise<Job> {
+    await this.requireTable(actor, tableId);
+    return this.enqueueLoad(actor, tableId, null, { kind: 'file', fileId: options.fileId }, options);
+  }
+
+  /**
+   * Loads what a job on this machine has made: into a table, or into one that is made when it is missing. With a
+   * `dedupeKey`, calling again returns the first job, so a job that is run again loads nothing twice.
+   */
+  async importFrom(
+    actor: Actor,
+    destination: string | NewTable,
+    source: ImportSource,
+    options: ImportOptions & { dedupeKey?: string | undefined } = {},
+  ): Promise<Job> {
+    const { dedupeKey, ...load } = options;
+    if (typeof destination === 'string') {
+      await this.requireTable(actor, destination);
+      return this.enqueueLoad(actor, destination, null, source, load, dedupeKey);
+    }
+    requireNames(destination);
+    requireBucketRight(actor, destination.bucketId, 'write');
+    const create = { displayName: destination.displayName ?? null, primaryKey: destination.primaryKey ?? [] };
+    return this.enqueueLoad(actor, `${destination.bucketId}.${destination.name}`, create, source, load, dedupeKey);
+  }
+
+  private async enqueueLoad(
+    actor: Actor,
+    tableId: string,
+    create: LoadInput['create'],
+    source: ImportSource,
+    options: ImportOptions,
+    dedupeKey?: string,
+  ): Promise<Job> {
+    const input: LoadInput = {
+      tableId,
+      create,
+      incremental: options.incremental ?? false,
+      source,
+      csv: requireCsvOptions(options),
+    };
+    return this.jobs.create(actor, {
+      kind: 'table-import',
+      input: toJson(input),
+      objectId: tableId,
+      lockKey: lockKeyOf(actor, tableId),
+      ...(dedupeKey !== undefined && { dedupeKey }),
+    });
+  }
+
+  /** Writes rows into a stored file: a job of the kind table-export. The job's input has all columns resolved. */
+  async export(actor: Actor, tableId: string, options: ExportOptions = {}): Promise<Job> {
+    const table = await requireReadableTable(this.db, actor, tableId);
+    const columns = resolveColumns(table, options.columns).map((column) => column.name);
+    resolveFilter(table, options);
+    resolveOrder(table, options.orderBy);
+    requireLimit(options.limit);
+    return this.jobs.create(actor, {
+      kind: 'table-export',
+      input: toJson(toExportInput(tableId, columns, options)),
+      objectId: tableId,
+    });
+  }
+
+  /** What a reader on this machine has to know of the newest rows of a table; its files stay at least a day. */
+  async version(
+    actor: Actor,
+    tableId: string,
+  ): Promise<{ table: Table; version: TableVersion; columns: { fieldId: number; name: string }[] }> {
+    const lake = await requireReadableTable(this.db, actor, tableId);
+    return {
+      table: await this.get(actor, tableId),
+      version: toTableVersion(lake),
+      columns: userColumns(lake).map((column) => ({ fieldId: column.id, name: column.name })),
+    };
+  }
+
+  /** Writes rows to a local path that does not exist yet. CSV has a header line unless told otherwise. */
+  async exportTo(
+    actor: Actor,
+    tableId: string,
+    options: ReadOptions & { gzip?: boolean; fileType?: 'csv' | 'parquet'; header?: boolean },
+    destination: string,
+    signal?: AbortSignal,
+  ): Promise<{ rows: number; sizeBytes: number; columns: string[] }> {
+    const table = await requireReadableTable(this.db, actor, tableId);
+    const columns = resolveColumns(table, options.columns).map((column) => column.name);
+    const header = options.header === false ? null : columns;
+    const written = await this.engine.export(
+      {
+        ...toReadRequest(table, options),
+        operationId: `export-${uuidv7()}`,
+        destination,
+        format:
+          options.fileType === 'parquet' ? { kind: 'parquet' } : { kind: 'csv', gzip: options.gzip ?? false, header },
+      },
+      signal,
+    );
+    return { ...written, columns };
+  }
+
+  /** A few rows to look at: 100 unless told otherwise, at most 1000, and at most 100 columns. */
+  async preview(
+    actor: Actor,
+    tableId: string,
+    options: ReadOptions = {},
+  ): Promise<{ columns: string[]; rows: (string | null)[][] }> {
+    const table = await requireReadableTable(this.db, actor, tableId);
+    const limit = options.limit ?? PREVIEW_LIMIT;
+    requireLimit(limit);
+    if (limit > MAX_PREVIEW_LIMIT) throw tableErrors.previewLimit(MAX_PREVIEW_LIMIT);
+    // Table order, whatever order was asked for: clients match cells to columns by it.
+    const wanted = new Set(resolveColumns(table, options.columns).map((column) => column.name));
+    const columns = userColumns(table).flatMap((column) => (wanted.has(column.name) ? [column.name] : []));
+    if (columns.length > MAX_PREVIEW_COLUMNS) throw tableErrors.tooManyPreviewColumns(MAX_PREVIEW_COLUMNS);
+    const request = toReadRequest(table, { ...options, columns, limit });
+    const rows = await this.engine.preview({ ...request, operationId: `preview-${uuidv7()}` });
+    return { columns: options.includeInternalTimestamp ? [...columns, '_timestamp'] : columns, rows };
+  }
+
+  /** Drops a table. Data stays in the lake until its retention is over. */
+  async drop(actor: Actor, tableId: string): Promise<void> {
+    await this.db.transaction((tx) => this.dropIn(tx, actor, tableId));
+  }
+
+  /** The same as a job, for clients that ask for one. */
+  async dropLater(actor: Actor, tableId: string): Promise<Job> {
+    await this.requireTable(actor, tableId);
+    return this.jobs.create(actor, {
+      kind: 'table-drop',
+      input: { tableId },
+      objectId: tableId,
+      lockKey: lockKeyOf(actor, tableId),
+    });
+  }
+
+  /** `drop` inside of a transaction that does more, such as ending the job. */
+  async dropIn(tx: Transaction, actor: Actor, tableId: string): Promise<void> {
+    const { bucketId, name } = requireTableId(actor, tableId);
+    requireBucketRight(actor, bucketId, 'write');
+    const commit = await LakeCommit.begin(tx, actor.projectId);
+    if (!(await findBucket(tx, actor, bucketId))) throw tableErrors.bucketNotFound(bucketId, actor.projectId);
+    const row = await findTable(tx, actor, tableId);
+    if (row === undefined) throw tableErrors.tableNotFound(name, bucketId, actor.projectId);
+    await commit.dropTables([row.lakeTableId]);
+    await deleteTable(tx, actor, tableId);
+    await deleteMetadataOfTable(tx, actor, tableId);
+    await touchBucket(tx, actor, bucketId, this.clock.now());
+    await commit.finish({ author: actor.token.description, message: `Drop table ${tableId}` });
+    await this.events.append(tx, tableEvent(actor, 'table.deleted', row, `Deleted table ${tableId}`));
+  }
+
+  /** Changes what people call a table. */
+  async update(
+    actor: Actor,
+    tableId: string,
+    patch: { displayName?: string | undefined; description?: string | undefined },
+  ): Promise<Table> {
+    const { bucketId, name } = requireTableId(actor, tableId);
+    requireBucketRight(actor, bucketId, 'write');
+    if (patch.displayName !== undefined) requireTableDisplayName(patch.displayName);
+    await this.db.transaction(async (tx) => {
+      const row = await findTable(tx, actor, tableId);
+      if (row === undefined) throw tableErrors.tableNotFound(name, bucketId, actor.projectId);
+      const changed = {
+        ...row,
+        displayName: patch.displayName ?? row.displayName,
+        description: patch.description ?? row.description,
+      };
+      if (await isDisplayNameTaken(tx, changed)) throw tableErrors.tableDisplayNameTaken(name, changed.displayName);
+      await updateTable(tx, changed);
+      await this.events.append(tx, tableEvent(actor, 'table.updated', changed, `Updated table ${tableId}`));
+    });
+    return this.get(actor, tableId);
+  }
+
+  /** Appends an empty column. */
+  async addColumn(actor: Actor, tableId: string, text: string): Promise<Table> {
+    const { bucketId, name: tableName } = requireTableId(actor, tableId);
+    requireBucketRight(actor, bucketId, 'write');
+    const [name = ''] = requireColumnNames([text]);
+    await this.db.transaction(async (tx) => {
+      const commit = await LakeCommit.begin(tx, actor.projectId);
+      const row = await findTable(tx, actor, tableId);
+      const lake = row && (await requireLake(tx, actor, row));
+      if (row === undefined || lake === undefined)
+        throw tableErrors.tableNotFound(tableName, bucketId, actor.projectId);
+      const known = userColumns(lake).map((column) => column.name);
+      // Asked for by name, a column that differs by case alone is a mistake; files may have both.
+      if (known.some((other) => other.toLowerCase() === name.toLowerCase())) throw tableErrors.columnExists(name);
+      const plan = planExistingTable([...known, name], { ...lake, primaryKey: [] }, ',');
+      await commit.addColumns(lake, plan.newColumns);
+      await touchTable(tx, actor, tableId, this.clock.now(), { imported: false });
+      await commit.finish({ author: actor.token.description, message: `Add a column to ${tableId}` });
+      await this.events.append(tx, tableEvent(actor, 'table.column-added', row, `Added column ${name}`, { name }));
+    });
+    return this.get(actor, tableId);
+  }
+
+  /** Drops a column that is neither in the primary key nor the last one. */
+  async dropColumn(actor: Actor, tableId: string, name: string): Promise<Table> {
+    const { bucketId, name: tableName } = requireTableId(actor, tableId);
+    requireBucketRight(actor, bucketId, 'write');
+    await this.db.transaction(async (tx) => {
+      const commit = await LakeCommit.begin(tx, actor.projectId);
+      const row = await findTable(tx, actor, tableId);
+      const lake = row && (await requireLake(tx, actor, row));
+      if (row === undefined || lake === undefined)
+        throw tableErrors.tableNotFound(tableName, bucketId, actor.projectId);
+      const columns = userColumns(lake);
+      const column = columns.find((candidate) => candidate.name === name);
+      if (column === undefined) throw tableErrors.columnNotFound(name, tableId);
+      if (row.primaryKey.includes(column.id)) throw tableErrors.columnInPrimaryKey(name);
+      if (columns.length === 1) throw tableErrors.invalid(`The last column "${name}" of a table cannot be deleted.`);
+      await commit.dropColumns(lake, [column.id]);
+      await deleteMetadataOfTable(tx, actor, tableId, [name]);
+      await touchTable(tx, actor, tableId, this.clock.now(), { imported: false });
+      await commit.finish({ author: actor.token.description, message: `Drop a column of ${tableId}` });
+      await this.events.append(tx, tableEvent(actor, 'table.column-deleted', row, `Deleted column ${name}`, { name }));
+    });
+    return this.get(actor, tableId);
+  }
+
+  /** Deletes the rows that are selected: a job of the kind rows-delete. All of them only when that was meant. */
+  async deleteRows(
+    actor: Actor,
+    tableId: string,
+    selection: RowSelection & { allowTruncate?: boolean | undefined },
+  ): Promise<Job> {
+    const { bucketId } = requireTableId(actor, tableId);
+    const table = await requireReadableTable(this.db, actor, tableId);
+    requireBucketRight(actor, bucketId, 'write');
+    const filter = resolveFilter(table, selection, tableErrors.deleteFilterColumnUnknown);
+    if (filter === undefined && !selection.allowTruncate) throw tableErrors.unintendedTruncation();
+    const input: DeleteRowsInput = {
+      tableId,
+      filter: selection.filter ?? null,
+      changedSince: selection.changedSince?.toISOString() ?? null,
+      changedUntil: selection.changedUntil?.toISOString() ?? null,
+    };
+    return this.jobs.create(actor, {
+      kind: 'rows-delete',
+      input: toJson(input),
+      objectId: tableId,
+      lockKey: lockKeyOf(actor, tableId),
+    });
+  }
+
+  private async requireTable(actor: Actor, tableId: string): Promise<TableRow> {
+    const { bucketId, name } = requireTableId(actor, tableId);
+    requireBucketRight(actor, bucketId, 'write');
+    const row = await findTable(this.db, actor, tableId);
+    if (row === undefined) throw tableErrors.tableNotFound(name, bucketId, actor.projectId);
+    return row;
+  }
+}
+
+function requireTableId(actor: Actor, id: string): { bucketId: string; name: string } {
+  const parts = splitTableId(id);
+  if (parts === undefined) throw tableErrors.tableIdNotFound(id, actor.projectId);
+  return parts;
+}
+
+function requireNames(table: NewTable): void {
+  requireTableName(table.name);
+  if (table.displayName !== undefined) requireTableDisplayName(table.displayName);
+}
+
+function requireLimit(limit: number | undefined): void {
+  if (limit !== undefined && (!Number.isSafeInteger(limit) || limit < 0)) {
+    throw tableErrors.invalid(`Limit has to be a whole number of at least 0, not "${limit}".`);
+  }
+}
+
+/** Jobs that write a table run one after another, in the order they came. */
+function lockKeyOf(actor: Actor, tableId: string): string {
+  return `table:${actor.projectId}:${actor.branchId}:${tableId}`;
+}
+
+function toTable(row: TableRow, summary: LakeTableSummary): Table {
+  const nameOf = new Map(summary.columns.map((column) => [column.id, column.name]));
+  return {
+    id: row.id,
+    bucketId: row.bucketId,
+    name: row.name,
+    displayName: row.displayName,
+    description: row.description,
+    columns: userColumns(summary).map((column) => column.name),
+    primaryKey: row.primaryKey.flatMap((id) => nameOf.get(id) ?? []),
+    createdAt: row.createdAt,
+    importedAt: row.importedAt,
+    changedAt: row.changedAt,
+    rowsCount: summary.rowsCount,
+    dataSizeBytes: summary.sizeBytes,
+  };
+}
+
+async function requireLake(tx: Transaction, actor: Actor, row: TableRow): Promise<LakeTable> {
+  const lake = await findLakeTable(tx, actor.projectId, row.lakeTableId);
+  if (lake === undefined) throw tableErrors.tableNotFound(row.name, row.bucketId, actor.projectId);
+  return lake;
+}
+
+const NO_ROWS: TableChange = {
+  addedFiles: [],
+  deleteFiles: [],
+  removedFiles: [],
+  sourceRows: 0,
+  totalRows: 0,
+  deletedRows: 0,
+};
+
+function tableEvent(actor: Actor, name: EventName, row: TableRow, message: string, params: object = {}) {
+  return eventFor(actor, {
+    name,
+    component: 'storage',
+    type: 'success',
+    message,
+    objectType: 'table',
+    objectId: row.id,
+    objectName: row.displayName,
+    params,
+  });
+}
