@@ -87,15 +87,16 @@ export async function claimQueued(db: Db, claim: Claim): Promise<ClaimedJob[]> {
   return rows.map(toClaimed).sort((a, b) => a.id - b.id);
 }
 
-/** Renews everything the worker holds, and tells what that is: what is missing, it has lost. */
+/** Renews the given jobs of the worker and tells which those are: what is missing, it has lost. */
 export async function renewLeases(
   db: Db,
   workerId: string,
+  ids: number[],
   leaseSeconds: number,
 ): Promise<{ id: number; claimToken: string; status: JobStatus }[]> {
   return db.query(sql`
     update jobs set lease_expires_at = clock_timestamp() + make_interval(secs => ${leaseSeconds})
-    where worker_id = ${workerId} and status in ('running', 'stopping')
+    where id = any(${ids}::bigint[]) and worker_id = ${workerId} and status in ('running', 'stopping')
     returning id, claim_token as "claimToken", status`);
 }
 

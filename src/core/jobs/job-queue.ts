@@ -84,9 +84,12 @@ export class JobQueue {
     });
   }
 
-  /** Renews the leases of everything the worker holds, in one statement; answers what that is. */
-  async heartbeat(workerId: string): Promise<{ id: number; claimToken: string; status: JobStatus }[]> {
-    return renewLeases(this.#db, workerId, this.#leaseSeconds);
+  /**
+   * Renews the leases of what the worker runs, in one statement; answers what of it is still its own. Only what it
+   * names: a job whose claim never reached the worker must run out, not be kept for ever.
+   */
+  async heartbeat(workerId: string, ids: number[]): Promise<{ id: number; claimToken: string; status: JobStatus }[]> {
+    return renewLeases(this.#db, workerId, ids, this.#leaseSeconds);
   }
 
   /** Frees at once what workers that are known to be gone have held. Answers how many jobs that were. */

@@ -132,7 +132,11 @@ export class Jobs {
    * The same in a transaction of its own, with the kind's own rows in it. `inTx` runs after the lease was checked and
    * before the job ends; what it returns, if anything, becomes the result.
    */
-  async end(job: ClaimedJob, outcome: Outcome, inTx?: (tx: Transaction) => Promise<Json | undefined> | Promise<void>): Promise<Job> {
+  async end(
+    job: ClaimedJob,
+    outcome: Outcome,
+    inTx?: (tx: Transaction) => Promise<Json | undefined> | Promise<void>,
+  ): Promise<Job> {
     return this.#db.transaction(async (tx) => {
       if (!inTx) return this.finish(tx, job, outcome);
       await this.queue.checkHeld(tx, job, outcome.status);
