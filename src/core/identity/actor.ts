@@ -33,4 +33,10 @@ export type BucketRight = 'read' | 'write' | 'manage';
 export type ProjectRole = 'admin' | 'guest' | 'readOnly' | 'share' | 'developer' | 'reviewer' | 'productionManager';
 
 /** A person with a manage token: acts on organizations and projects, not inside one. */
-export type Manager = { personId: number; email: string; isSuperAdmin: boolean };
+export type Manager = {
+  personId: number;
+  email: string;
+  name: string;
+  isSuperAdmin: boolean;
+  token: { id: number; description: string; createdAt: Date; expiresAt: Date | undefined };
+};

@@ -21,5 +21,5 @@ export const identityErrors = {
       `Permission "${right}" of bucket "${bucketId}" is not valid. Use "read" or "write".`,
     ),
   branchNotFound: (id: number | string) =>
-    new AppError('not-found', 'branch.not-found', `Branch id:"${id}" does not exist`),
+    new AppError('not-found', 'branch.not-found', `Branch id:"${id}" was not found.`),
 };

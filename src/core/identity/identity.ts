@@ -64,7 +64,9 @@ export class Identity {
   async authenticateManageToken(secret: string): Promise<Manager> {
     const token = await this.#authenticate('manage', secret);
     if (!token.person) throw errors.unauthenticated();
-    return { personId: token.person.id, email: token.person.email, isSuperAdmin: token.isSuperAdmin };
+    const { id, description, createdAt, expiresAt, person, isSuperAdmin } = token;
+    const { name, email } = person;
+    return { personId: person.id, email, name, isSuperAdmin, token: { id, description, createdAt, expiresAt } };
   }
 
   /**
