@@ -72,7 +72,8 @@ const RESTART = { firstMs: 100, maxMs: 30_000 };
 
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   mkdirSync(path.join(options.home, 'logs'), { recursive: true, mode: 0o700 });
-  const cluster = path.join(options.home, 'postgres');
+  // Resolved, because processes are compared with it by the folder they are in.
+  const cluster = path.join(realpathSync(options.home), 'postgres');
   const binaries = findPostgresBinaries(options.home);
   const exists = existsSync(path.join(cluster, 'PG_VERSION'));
   if (exists) checkMajor(cluster, binaries);
@@ -386,7 +387,7 @@ class Postmaster {
   #isOurs(pid: number): boolean {
     if (!isAlive(pid)) return false;
     if (process.platform !== 'linux') return true;
-    return livesIn(pid, realpathSync(this.#options.cluster));
+    return livesIn(pid, this.#options.cluster);
   }
 }
 
@@ -446,17 +447,16 @@ function send(pid: number, signal: NodeJS.Signals): void {
 /** Every process of a cluster has it as its current directory. */
 function processesIn(cluster: string): number[] {
   if (process.platform !== 'linux') return [];
-  const target = realpathSync(cluster);
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
-    .filter((pid) => livesIn(pid, target));
+    .filter((pid) => livesIn(pid, cluster));
 }
 
-function livesIn(pid: number, realCluster: string): boolean {
+function livesIn(pid: number, cluster: string): boolean {
   try {
     return (
-      readlinkSync(`/proc/${pid}/cwd`) === realCluster &&
+      readlinkSync(`/proc/${pid}/cwd`) === cluster &&
       path.basename(readlinkSync(`/proc/${pid}/exe`)).replace(/ \(deleted\)$/, '') === 'postgres'
     );
   } catch {

@@ -282,9 +282,7 @@ function toUnavailable(error: unknown): unknown {
     error instanceof pg.DatabaseError
       ? typeof code === 'string' && (/^(08|57P0|53300)/.test(code) || RETRIED_CODES.has(code))
       : (typeof code === 'string' && NETWORK_CODES.has(code)) || isDriverLoss(error);
-  return isConnection
-    ? errors.unavailable('The metadata database is not available. Try again in a moment.', error)
-    : error;
+  return isConnection ? errors.databaseUnavailable(error) : error;
 }
 
 /** `pg` reports a lost connection and a pool timeout as plain errors without a code. */

@@ -11,6 +11,7 @@ import { migrate, readMigrations } from '../../src/db/migrate.ts';
 import { openDatabase } from '../../src/db/open.ts';
 import { type Logger, silentLogger } from '../../src/lib/logger.ts';
 import { packageRoot } from '../../src/lib/package-root.ts';
+import { cleanup } from './cleanup.ts';
 
 /**
  * Databases for tests: real ones, cloned in about 30 ms from a template that the migrations made once.
@@ -18,30 +19,22 @@ import { packageRoot } from '../../src/lib/package-root.ts';
  * `npm test` starts one cluster and names its socket folder in MILLRACE_TEST_POSTGRES. A test file that is run by hand
  * starts a cluster of its own, which ends with the process.
  */
-export type TestDatabase = Database & {
-  connection: TestConnection;
-  /**
-   * Ends something that uses the database (a worker, a server) before the database goes. Needed because hooks of
-   * `t.after` run in the order they were added, so one that is added now would run after the drop. Last in, first out.
-   */
-  closeFirst(action: () => Promise<unknown>): void;
-};
+export type TestDatabase = Database & { connection: TestConnection };
 export type TestConnection = { host: string; user: string; database: string };
 
 const PREFIX = 'millrace-test-';
 const LOCK_KEY = 4071;
 
-/** A migrated database of its own for this test. Dropped after it; connections that are still open fail the test. */
+/**
+ * A migrated database of its own for this test. Dropped after it; connections that are still open fail the test. End
+ * what uses it (workers, servers) through `cleanup(t, ...)`, which runs before the drop, unlike `t.after`.
+ */
 export async function testDatabase(t: TestContext, options: { log?: Logger } = {}): Promise<TestDatabase> {
   const connection = await testConnection(t);
   const database = await openDatabase({ connection, log: options.log ?? silentLogger });
-  const closeFirst = (action: () => Promise<unknown>) => void closers.get(connection.database)?.unshift(action);
-  closeFirst(() => database.close());
-  return Object.assign(database, { connection, closeFirst });
+  cleanup(t, () => database.close());
+  return Object.assign(database, { connection });
 }
-
-/** What is still to be closed, by database name. */
-const closers = new Map<string, (() => Promise<unknown>)[]>();
 
 /** The same as connection settings, for tests that open the database themselves. `migrated: false` gives an empty one. */
 export async function testConnection(t: TestContext, options: { migrated?: boolean } = {}): Promise<TestConnection> {
@@ -49,18 +42,8 @@ export async function testConnection(t: TestContext, options: { migrated?: boole
   const template = options.migrated === false ? 'template0' : await templateDatabase(host);
   const database = `test_${process.pid}_${Date.now().toString(36)}_${++created}`;
   await withAdmin(host, (admin) => admin.query(`create database ${database} template ${template} strategy file_copy`));
-  closers.set(database, []);
-  t.after(async () => {
-    const results = await Promise.allSettled([runInOrder(closers.get(database) ?? [])]);
-    closers.delete(database);
-    await dropDatabase(host, database);
-    for (const result of results) if (result.status === 'rejected') throw result.reason;
-  });
+  cleanup(t, () => dropDatabase(host, database));
   return { host, user: 'millrace', database };
-}
-
-async function runInOrder(actions: (() => Promise<unknown>)[]): Promise<void> {
-  for (const action of actions) await action();
 }
 
 let created = 0;
