@@ -3,9 +3,10 @@ import type { Clock } from '../../lib/clock.ts';
 import { errors } from '../errors.ts';
 import { type Events, eventFor } from '../events/events.ts';
 import type { Actor } from '../identity/actor.ts';
+import { canReadBucket } from '../identity/permissions.ts';
 import type { Job } from '../jobs/job-model.ts';
 import type { Jobs } from '../jobs/jobs.ts';
-import { hasBucketRight, requireBucketCreation, requireBucketRight } from './bucket-rights.ts';
+import { requireBucketCreation, requireBucketRight } from './bucket-rights.ts';
 import {
   type BucketRow,
   deleteBucket,
@@ -98,7 +99,7 @@ export class Buckets {
   /** Those the actor may read, by id. */
   async list(actor: Actor): Promise<Bucket[]> {
     const buckets = await listBuckets(this.db, actor);
-    const readable = buckets.filter((bucket) => hasBucketRight(actor, bucket.id, 'read'));
+    const readable = buckets.filter((bucket) => canReadBucket(actor, bucket.id));
     if (readable.length === 0) return [];
     const sizes = await this.sizes(actor, await listTables(this.db, actor));
     return readable.map((bucket) => withTables(bucket, sizes.get(bucket.id) ?? []));

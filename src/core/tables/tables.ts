@@ -5,9 +5,10 @@ import { uuidv7 } from '../../lib/ids.ts';
 import type { EventName } from '../events/event-names.ts';
 import { type Events, eventFor } from '../events/events.ts';
 import type { Actor } from '../identity/actor.ts';
+import { canReadBucket } from '../identity/permissions.ts';
 import type { Job } from '../jobs/job-model.ts';
 import type { Jobs } from '../jobs/jobs.ts';
-import { hasBucketRight, requireBucketRight } from './bucket-rights.ts';
+import { requireBucketRight } from './bucket-rights.ts';
 import { findBucket } from './bucket-store.ts';
 import { LakeCommit } from './lake-commit-store.ts';
 import {
@@ -72,7 +73,7 @@ export class Tables {
 
   /** Tables of all buckets the actor may read, by id. */
   async list(actor: Actor): Promise<Table[]> {
-    const rows = (await listTables(this.db, actor)).filter((row) => hasBucketRight(actor, row.bucketId, 'read'));
+    const rows = (await listTables(this.db, actor)).filter((row) => canReadBucket(actor, row.bucketId));
     return this.withLake(actor, rows);
   }
 
