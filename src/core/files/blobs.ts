@@ -24,7 +24,7 @@ export type BlobProperties = {
   contentDisposition?: string | undefined;
 };
 
-/** When a write may happen: only if there is no such blob yet, or only over this very version. */
+/** When a write may happen: only if there is no such blob yet, or only over this very version (`*`: over any). */
 export type WriteCondition = { ifAbsent?: boolean | undefined; ifEtag?: string | undefined };
 
 export type BlockReference = { id: string; from: 'uncommitted' | 'committed' | 'latest' };
@@ -262,9 +262,13 @@ function requirePermission(access: ContainerAccess, permission: Permission): voi
 
 function assertCondition(current: FileBlob | undefined, condition: WriteCondition): void {
   if (condition.ifAbsent && current) throw fileErrors.blobExists();
-  if (condition.ifEtag !== undefined && condition.ifEtag !== current?.etag) throw fileErrors.conditionNotMet();
+  const { ifEtag } = condition;
+  const isMet = ifEtag === undefined || (current !== undefined && (ifEtag === '*' || ifEtag === current.etag));
+  if (!isMet) throw fileErrors.conditionNotMet();
 }
 
 function checkName(name: string): void {
-  if (name === '' || name.length > MAX_NAME_LENGTH || name.includes('\0')) throw fileErrors.nameInvalid();
+  // Control characters could not be listed in XML.
+  const isListable = !/[\p{Cc}\p{Cs}\ufffe\uffff]/u.test(name);
+  if (name === '' || name.length > MAX_NAME_LENGTH || !isListable) throw fileErrors.nameInvalid();
 }
