@@ -1,0 +1,69 @@
+// `npm run docs`: writes the pages that are generated from the code. `--check` only compares and names the stale ones.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { ensureBuilt, root } from './ensure-install.mjs';
+
+ensureBuilt();
+const load = (file) => import(pathToFileURL(path.join(root, 'dist', 'src', file)).href);
+
+const pages = new Map([
+  ['docs/reference/config.md', (await load('config.js')).renderConfigReference()],
+  ['docs/reference/events.md', await renderEvents()],
+  ['docs/reference/jobs.md', await renderJobs()],
+  ...(await renderOpenapi()),
+]);
+
+const stale = [];
+for (const [page, text] of pages) {
+  const file = path.join(root, page);
+  let current = '';
+  try {
+    current = readFileSync(file, 'utf8');
+  } catch {
+    // Not written yet: stale.
+  }
+  if (current === text) continue;
+  stale.push(page);
+  if (process.argv.includes('--check')) continue;
+  mkdirSync(path.dirname(file), { recursive: true });
+  writeFileSync(file, text);
+}
+if (process.argv.includes('--check') && stale.length > 0) {
+  console.error(`Generated pages are stale (run npm run docs): ${stale.join(', ')}`);
+  process.exit(1);
+}
+console.log(stale.length === 0 ? `${pages.size} generated pages are fresh` : `written: ${stale.join(', ')}`);
+process.exit(0);
+
+/** The OpenAPI document of each dialect, from the route schemas; nothing is started and no database is needed. */
+async function renderOpenapi() {
+  const { createHttpServer } = await load('http/server.js');
+  const { pino } = await import('pino');
+  const server = await createHttpServer({
+    config: { host: '127.0.0.1', port: 0, tls: undefined, hostSuffixes: ['localhost'], version: '0', temporaryDirectory: '/tmp' },
+    core: {},
+    health: () => ({ ready: false, reason: 'documentation only' }),
+    log: pino({ level: 'silent' }),
+  });
+  const documents = [];
+  for (const dialect of ['keboola']) {
+    const answer = await server.app.inject({ url: `/docs/${dialect}/openapi.json` });
+    documents.push([`docs/openapi/${dialect}.json`, `${JSON.stringify(answer.json(), null, 1)}\n`]);
+  }
+  return documents;
+}
+
+async function renderEvents() {
+  const { EVENT_NAMES } = await load('core/events/event-names.js');
+  const names = Array.isArray(EVENT_NAMES) ? EVENT_NAMES : Object.keys(EVENT_NAMES);
+  return `# Events\n\nGenerated from src/core/events/event-names.ts. Every event is written in the transaction of the change it tells of.\n\n${names.map((name) => `- \`${name}\``).join('\n')}\n`;
+}
+
+async function renderJobs() {
+  const { JOB_KINDS } = await load('core/jobs/job-model.js');
+  const { renderStatusMachine } = await load('core/jobs/job-status.js');
+  const kinds = Object.entries(JOB_KINDS).map(([kind, facts]) => `| \`${kind}\` | ${facts.lane} |`);
+  const machine = renderStatusMachine ? `\n## Status\n\n${renderStatusMachine()}\n` : '';
+  return `# Jobs\n\nGenerated from src/core/jobs. Every run of anything is a job of one of these kinds.\n\n| kind | lane |\n| --- | --- |\n${kinds.join('\n')}\n${machine}`;
+}
