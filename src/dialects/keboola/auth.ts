@@ -11,9 +11,9 @@ export function registerStorageAuth(scope: FastifyInstance, deps: KeboolaDeps): 
   scope.decorateRequest('actor', null as never);
   scope.addHook('onRequest', async (request) => {
     if (request.is404 || request.routeOptions.config.public === true) return;
-    const secret = headerText(request, 'x-storageapi-token') ?? bearer(request);
+    const secret = storageTokenText(request);
     if (secret === undefined) throw errors.tokenMissing();
-    request.actor = await deps.core.identity.authenticate(secret, {
+    request.actor = await deps.core.identity.authenticateStorageToken(secret, {
       branchId: branchIdOf(request),
       runId: headerText(request, 'x-kbc-runid'),
       origin: { address: request.ip, userAgent: headerText(request, 'user-agent') },
@@ -28,15 +28,21 @@ export function registerManageAuth(scope: FastifyInstance, deps: KeboolaDeps): v
     if (request.is404 || request.routeOptions.config.public === true) return;
     const secret = headerText(request, 'x-kbc-manageapitoken') ?? bearer(request);
     if (secret === undefined) throw errors.tokenMissing();
-    request.manager = await deps.core.identity.authenticateManager(secret);
+    request.manager = await deps.core.identity.authenticateManageToken(secret);
   });
+}
+
+/** The token as the client sent it; it is kept nowhere else. */
+export function storageTokenText(request: FastifyRequest): string | undefined {
+  return headerText(request, 'x-storageapi-token') ?? bearer(request);
 }
 
 function branchIdOf(request: FastifyRequest): number | undefined {
   const text = requestedBranch(request.raw);
   if (text === undefined) return undefined;
   const id = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
-  if (!Number.isSafeInteger(id)) throw new AppError('not-found', 'branch.not-found', `Branch "${text}" was not found.`);
+  if (!Number.isSafeInteger(id))
+    throw new AppError('not-found', 'branch.not-found', `Branch id:"${text}" was not found.`);
   return id;
 }
 

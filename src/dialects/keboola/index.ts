@@ -3,27 +3,49 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { errors } from '../../core/errors.ts';
 import { stringifyJson } from '../../lib/json-text.ts';
 import { registerManageAuth, registerStorageAuth } from './auth.ts';
+import { registerBlobEndpoint } from './blob/index.ts';
 import { registerBodyParsers } from './body.ts';
 import { hasBranchPrefix } from './branch.ts';
 import type { KeboolaApp, KeboolaDeps } from './deps.ts';
 import type { Family } from './error-shapes.ts';
 import { describeError, registerErrors } from './errors.ts';
+import { registerManageRoutes } from './manage/manage-routes.ts';
 import { isNotBuilt } from './not-built.ts';
 import { SERVICES, type Service } from './services.ts';
+import { registerBranchRoutes } from './storage/branch-routes.ts';
+import { registerBucketRoutes } from './storage/bucket-routes.ts';
 import { registerComponentRoutes } from './storage/component-routes.ts';
 import { registerConfigurationRoutes } from './storage/configuration-routes.ts';
 import { registerConfigurationRowRoutes } from './storage/configuration-row-routes.ts';
+import { registerEventRoutes } from './storage/event-routes.ts';
+import { registerFileRoutes } from './storage/file-routes.ts';
+import { registerIndexRoutes } from './storage/index-routes.ts';
+import { registerJobRoutes } from './storage/job-routes.ts';
+import { registerMetadataRoutes } from './storage/metadata-routes.ts';
+import { registerTableRoutes } from './storage/table-routes.ts';
+import { registerTicketRoutes } from './storage/ticket-routes.ts';
+import { registerTokenRoutes } from './storage/token-routes.ts';
 import { compileSchema } from './validation.ts';
 
 type Register = (app: KeboolaApp, deps: KeboolaDeps) => void;
 
 /** Route files of the scopes; their paths are relative to the scope's prefix. */
 const STORAGE_ROUTES: readonly Register[] = [
+  registerIndexRoutes,
+  registerTokenRoutes,
+  registerTicketRoutes,
+  registerBranchRoutes,
+  registerBucketRoutes,
+  registerTableRoutes,
+  registerMetadataRoutes,
+  registerFileRoutes,
+  registerJobRoutes,
+  registerEventRoutes,
   registerComponentRoutes,
   registerConfigurationRoutes,
   registerConfigurationRowRoutes,
 ];
-const MANAGE_ROUTES: readonly Register[] = [];
+const MANAGE_ROUTES: readonly Register[] = [registerManageRoutes];
 const SERVICE_ROUTES: Readonly<Record<string, readonly Register[]>> = {};
 
 /** Mounts Storage at `/v2/storage`, Management at `/manage`, and every other service under its own prefix. */
@@ -53,6 +75,7 @@ export function registerKeboola(app: FastifyInstance, deps: KeboolaDeps): { open
       },
       { prefix: '/manage' },
     );
+    registerBlobEndpoint(keboola, deps);
     for (const service of SERVICES) {
       keboola.register(async (scope) => registerService(scope, service, deps), { prefix: `/${service.path}` });
     }

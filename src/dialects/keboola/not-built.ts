@@ -4,13 +4,76 @@
  * Whoever builds one deletes its line.
  */
 export const NOT_BUILT: readonly (readonly [methods: string, pattern: string])[] = [
-  ['GET POST', '/dev-branches'],
-  ['GET PUT DELETE', '/dev-branches/:branch'],
-  ['GET POST', '/components/:component/configs/:configuration/metadata'],
-  ['DELETE', '/components/:component/configs/:configuration/metadata/:metadata'],
-  ['GET POST', '/components/:component/configs/:configuration/workspaces'],
-  ['GET', '/components/:component/configs/:configuration/diff'],
-  ['POST', '/components/:component/configs/:configuration/rebase'],
+  ['POST', '/tokens/:id/share'],
+
+  ['GET POST', '/buckets/:id/owner'],
+  ['POST', '/buckets/register'],
+  ['GET', '/buckets/register-guide'],
+  ['POST', '/buckets/:id/share-organization'],
+  ['POST', '/buckets/:id/share-organization-project'],
+  ['POST', '/buckets/:id/share-to-projects'],
+  ['POST', '/buckets/:id/share-to-users'],
+  ['PUT DELETE', '/buckets/:id/share'],
+  ['DELETE', '/buckets/:id/links/:project'],
+  ['GET', '/shared-buckets'],
+  ['GET', '/listings'],
+  ['GET POST DELETE', '/buckets/:id/listing'],
+  ['PUT', '/buckets/:id/refresh'],
+  ['POST', '/buckets/:id/refresh-tables-info'],
+  ['POST', '/buckets/:id/scheduled-tasks/refresh'],
+  ['DELETE', '/scheduled-tasks/:id'],
+
+  ['POST', '/buckets/:id/tables'],
+  ['POST', '/buckets/:id/tables-definition'],
+  ['POST', '/buckets/:id/table-aliases'],
+  ['POST', '/tables/:id/import'],
+  ['GET', '/tables/:id/export'],
+  ['PUT', '/tables/:id/definition'],
+  ['POST', '/tables/:id/columns'],
+  ['DELETE', '/tables/:id/columns/:column'],
+  ['PUT', '/tables/:id/columns/:column/definition'],
+  ['POST DELETE', '/tables/:id/primary-key'],
+  ['GET POST', '/tables/:id/snapshots'],
+  ['GET DELETE', '/snapshots/:id'],
+  ['POST DELETE', '/tables/:id/alias-filter'],
+  ['POST DELETE', '/tables/:id/alias-columns-auto-sync'],
+  ['POST', '/tables/:id/swap'],
+  ['POST', '/tables/:id/pull'],
+  ['POST', '/tables/:id/profile'],
+  ['GET', '/tables/:id/profile/latest'],
+  ['POST', '/tables/:id/optimize'],
+
+  ['GET POST', '/workspaces'],
+  ['GET DELETE', '/workspaces/:id'],
+  ['POST', '/workspaces/:id/load'],
+  ['POST', '/workspaces/:id/load-clone'],
+  ['POST', '/workspaces/:id/input-mapping-load'],
+  ['POST', '/workspaces/:id/unload'],
+  ['POST', '/workspaces/:id/table-export'],
+  ['POST', '/workspaces/:id/password'],
+  ['POST', '/workspaces/:id/public-key'],
+  ['POST', '/workspaces/:id/public-key/:name'],
+  ['GET POST', '/workspaces/:id/credentials'],
+  ['GET DELETE', '/workspaces/:id/credentials/:credential'],
+  ['POST', '/workspaces/:id/query'],
+  ['GET', '/workspaces/:id/objects'],
+  ['POST', '/workspaces/:id/objects/batch-delete'],
+  ['GET POST', '/components/:component/configs/:config/workspaces'],
+
+  ['POST', '/dev-branches'],
+  ['PUT DELETE', '/dev-branches/:id'],
+  ['GET POST', '/metadata'],
+  ['DELETE', '/metadata/:id'],
+  ['GET POST', '/merge-request'],
+  ['GET PUT DELETE', '/merge-request/:id'],
+  ['GET PUT POST', '/merge-request/:id/:act'],
+
+  ['GET POST', '/triggers'],
+  ['GET PUT DELETE', '/triggers/:id'],
+  ['GET', '/stats'],
+  ['GET', '/search/tables'],
+  ['GET', '/search/component-configurations'],
+  ['GET', '/global-search'],
 ];
 
 const compiled = new Map<string, RegExp>();
@@ -23,7 +86,7 @@ export function isNotBuilt(method: string, path: string): boolean {
 function toRegExp(pattern: string): RegExp {
   let expression = compiled.get(pattern);
   if (!expression) {
-    expression = new RegExp(`^${pattern.replace(/:[a-z]+/gi, '[^/]+')}/*$`);
+    expression = new RegExp(`^${pattern.replace(/:[a-z]+/g, '[^/]+')}/*$`);
     compiled.set(pattern, expression);
   }
   return expression;

@@ -9,7 +9,8 @@ import { isBooleanLike, notBooleanMessage, parseBoolean, parseList } from './sca
  * Understood of JSON schema: type, properties, required, items, enum, const, anyOf, patternProperties,
  * additionalProperties, minLength, maxLength, minimum, maximum, minItems, maxItems, pattern, default. Our own:
  * `x-list: true` on an array also takes comma separated text; `x-code` on the outermost schema replaces the error code.
- * Parameters that no schema names are left alone, since clients send more than we know. Null means absent.
+ * Parameters that no schema names fall away silently, since clients send more than we know; an object schema without
+ * properties or with `additionalProperties: true` keeps them. Null means absent.
  */
 export type Problem = { key: string; message: string };
 
@@ -188,8 +189,9 @@ function checkObject(schema: Schema, value: unknown, path: string, problems: Pro
   for (const [name, member] of Object.entries(source)) {
     if (name === '__proto__') continue;
     const memberSchema = Object.hasOwn(known, name) ? known[name] : otherMember(schema, name);
-    if (memberSchema === undefined) checked[name] = member;
-    else {
+    if (memberSchema === undefined) {
+      if (takesAnything(schema)) checked[name] = member;
+    } else {
       const result = checkMember(memberSchema, member, path === '' ? name : `${path}[${name}]`, problems);
       if (result !== MISSING) checked[name] = result;
     }
@@ -203,6 +205,11 @@ function checkObject(schema: Schema, value: unknown, path: string, problems: Pro
     }
   }
   return checked;
+}
+
+function takesAnything(schema: Schema): boolean {
+  if (schema.additionalProperties !== undefined) return schema.additionalProperties === true;
+  return schema.properties === undefined || Object.keys(schema.properties).length === 0;
 }
 
 function otherMember(schema: Schema, name: string): Schema | undefined {

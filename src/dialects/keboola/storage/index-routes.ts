@@ -38,8 +38,7 @@ export function registerIndexRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
           .sort((a, b) => (a.id < b.id ? -1 : 1)),
         features: [],
         urlTemplates: {
-          orchestrationJob:
-            '/admin/projects/&&projectId&&/orchestrations/&&orchestrationId&&/jobs/&&jobId&&',
+          orchestrationJob: '/admin/projects/&&projectId&&/orchestrations/&&orchestrationId&&/jobs/&&jobId&&',
         },
       };
     },

@@ -1,4 +1,4 @@
-import type { Token } from '../../../core/identity/token-model.ts';
+import { isExpired, type Token } from '../../../core/identity/token-model.ts';
 import { formatDate, formatOptionalDate } from '../scalars.ts';
 
 /**
@@ -26,7 +26,7 @@ export function toKeboolaToken(
     uri: `${context.storageUrl}/tokens/${token.id}`,
     isMasterToken: token.isMaster,
     canManageBuckets: managesBuckets,
-    canManageTokens: token.isMaster && !isReader && role !== 'guest',
+    canManageTokens: (token.isMaster || rights.canManageTokens === true) && !isReader && role !== 'guest',
     canReadAllFileUploads: token.isMaster || rights.canReadAllFiles === true,
     canPurgeTrash: (token.isMaster && !isReader) || rights.canPurgeTrash === true,
     canManageProtectedDefaultBranch: rights.canManageProtectedDefaultBranch === true,
@@ -34,7 +34,7 @@ export function toKeboolaToken(
     canReadAllProjectEvents: token.isMaster || rights.canReadAllEvents === true,
     canManageDevBranches: token.isMaster && !isReader,
     expires: formatOptionalDate(token.expiresAt),
-    isExpired: token.isExpired,
+    isExpired: isExpired(token, new Date()),
     isDisabled: token.isDisabled,
     isBYODB: false,
     dailyCapacity: 0,

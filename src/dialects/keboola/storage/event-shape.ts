@@ -1,0 +1,111 @@
+import type { Event } from '../../../core/events/event-model.ts';
+import type { EventName } from '../../../core/events/event-names.ts';
+import { formatDate } from '../scalars.ts';
+
+/** Our event names in Keboola's words, all of them under `storage.`. */
+export const KEBOOLA_EVENTS: Record<Exclude<EventName, 'ext'>, string> = {
+  'project.created': 'projectCreated',
+  'token.created': 'tokenCreated',
+  'token.updated': 'tokenUpdated',
+  'token.refreshed': 'tokenRefreshed',
+  'token.deleted': 'tokenDeleted',
+  'branch.created': 'devBranchCreated',
+  'branch.updated': 'devBranchUpdated',
+  'branch.deleted': 'devBranchDeleted',
+  'bucket.created': 'bucketCreated',
+  'bucket.updated': 'bucketUpdated',
+  'bucket.deleted': 'bucketDeleted',
+  'bucket.metadata-set': 'bucketMetadataSet',
+  'bucket.metadata-deleted': 'bucketMetadataDeleted',
+  'table.created': 'tableCreated',
+  'table.updated': 'tableUpdated',
+  'table.deleted': 'tableDeleted',
+  'table.imported': 'tableImportDone',
+  'table.exported': 'tableExported',
+  'table.rows-deleted': 'tableRowsDeleted',
+  'table.column-added': 'tableColumnAdded',
+  'table.column-deleted': 'tableColumnDeleted',
+  'table.primary-key-added': 'tablePrimaryKeyAdded',
+  'table.primary-key-deleted': 'tablePrimaryKeyDeleted',
+  'table.metadata-set': 'tableMetadataSet',
+  'table.metadata-deleted': 'tableMetadataDeleted',
+  'column.metadata-set': 'columnMetadataSet',
+  'column.metadata-deleted': 'columnMetadataDeleted',
+  'file.created': 'fileUploaded',
+  'file.deleted': 'fileDeleted',
+  'file.tag-added': 'fileTagAdded',
+  'file.tag-removed': 'fileTagDeleted',
+  'configuration.created': 'componentConfigurationCreated',
+  'configuration.changed': 'componentConfigurationChanged',
+  'configuration.deleted': 'componentConfigurationDeleted',
+  'configuration.purged': 'componentConfigurationPurged',
+  'configuration.restored': 'componentConfigurationRestored',
+  'configuration.rolled-back': 'componentConfigurationRolledBack',
+  'configuration.copied': 'componentConfigurationCopied',
+  'configuration.metadata-set': 'componentConfigurationMetadataSet',
+  'configuration.metadata-deleted': 'componentConfigurationMetadataDeleted',
+  'configuration-row.created': 'componentConfigurationRowCreated',
+  'configuration-row.changed': 'componentConfigurationRowChanged',
+  'configuration-row.deleted': 'componentConfigurationRowDeleted',
+  'configuration-row.rolled-back': 'componentConfigurationRowRolledBack',
+  'configuration-row.copied': 'componentConfigurationRowCopied',
+  'job.created': 'jobCreated',
+  'job.stopping': 'jobTerminating',
+  'job.finished': 'jobFinished',
+};
+
+const OBJECT_TYPES: Record<string, string> = {
+  configuration: 'componentConfiguration',
+  'configuration-row': 'componentConfigurationRow',
+  branch: 'devBranch',
+};
+
+/** Keboola's object types in ours, for filters. */
+export function toCoreObjectType(type: string): string {
+  return Object.entries(OBJECT_TYPES).find(([, keboola]) => keboola === type)?.[0] ?? type;
+}
+
+/** The core name of `storage.tableCreated`; undefined for a name nobody knows. */
+export function toCoreEventName(name: string): EventName | undefined {
+  if (name.startsWith('ext.')) return 'ext';
+  const found = Object.entries(KEBOOLA_EVENTS).find(([, keboola]) => `storage.${keboola}` === name);
+  return found?.[0] as EventName | undefined;
+}
+
+export function toKeboolaEvent(event: Event, storageUrl: string): Record<string, unknown> {
+  const { origin } = event;
+  return {
+    id: String(event.id),
+    uuid: event.uuid,
+    event:
+      event.name === 'ext'
+        ? `ext.${event.component}.${event.configurationId ?? ''}`
+        : `storage.${KEBOOLA_EVENTS[event.name]}`,
+    component: event.component,
+    message: event.message,
+    description: event.description,
+    type: event.type,
+    runId: event.runId ?? null,
+    created: formatDate(event.createdAt),
+    configurationId: event.configurationId ?? null,
+    objectId: event.objectId ?? '',
+    objectName: event.objectName ?? '',
+    objectType: OBJECT_TYPES[event.objectType ?? ''] ?? event.objectType ?? '',
+    context: {
+      remoteAddr: origin.address ?? null,
+      httpReferer: null,
+      httpUserAgent: origin.userAgent ?? null,
+      apiVersion: 'v2',
+      userAgent: origin.userAgent ?? null,
+      async: false,
+    },
+    params: event.params,
+    results: event.results,
+    performance: event.performance,
+    ...(event.durationSeconds !== undefined && { duration: event.durationSeconds }),
+    token: event.token ?? null,
+    idBranch: event.branchId ?? null,
+    uri: `${storageUrl}/events/${event.uuid}`,
+    attachments: [],
+  };
+}

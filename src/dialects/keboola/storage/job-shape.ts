@@ -1,0 +1,209 @@
+import type { FastifyRequest } from 'fastify';
+import { AppError } from '../../../core/errors.ts';
+import type { Job, JobKind } from '../../../core/jobs/job-model.ts';
+import type { JobStatus } from '../../../core/jobs/job-status.ts';
+import type {
+  DeleteRowsInput,
+  ExportInput,
+  ExportResult,
+  LoadInput,
+  LoadResult,
+} from '../../../core/tables/table-model.ts';
+import type { Json } from '../../../lib/json.ts';
+import type { KeboolaDeps } from '../deps.ts';
+import { keboolaJobError } from '../errors.ts';
+import { formatDate, formatOptionalDate } from '../scalars.ts';
+import { shapeTableDetail } from './table-listing.ts';
+
+const STATUSES: Record<JobStatus, 'waiting' | 'processing' | 'success' | 'error'> = {
+  created: 'waiting',
+  waiting: 'waiting',
+  running: 'processing',
+  stopping: 'processing',
+  succeeded: 'success',
+  failed: 'error',
+  stopped: 'error',
+  cancelled: 'error',
+};
+
+/** How each kind of storage job is told: its name, what it echoes of its request, its results, whether it has a table. */
+type Operation = {
+  name: string;
+  hasTable: boolean;
+  params: (job: Job) => Record<string, unknown>;
+  results: (job: Job, request: FastifyRequest, deps: KeboolaDeps) => Promise<unknown> | unknown;
+};
+
+const nothing = () => null;
+
+const OPERATIONS: Partial<Record<JobKind, Operation>> = {
+  'table-create': {
+    name: 'tableCreate',
+    hasTable: false,
+    params: (job) => {
+      const { create, csv, source, tableId } = inputOf<LoadInput>(job);
+      return {
+        params: {
+          name: tableId.split('.').at(-1) ?? null,
+          displayName: create?.displayName ?? null,
+          primaryKey: create?.primaryKey.length ? create.primaryKey.join(',') : null,
+          ...csvParams(csv),
+          columns: csv.columns.length > 0 ? csv.columns : null,
+        },
+        source: sourceParams(source),
+        queue: 'main',
+      };
+    },
+    results: tableResult,
+  },
+  'table-import': {
+    name: 'tableImport',
+    hasTable: true,
+    params: (job) => {
+      const { csv, incremental, source } = inputOf<LoadInput>(job);
+      return {
+        params: {
+          incremental,
+          source: [],
+          withoutHeaders: csv.withoutHeaders,
+          columns: csv.columns,
+          ...csvParams(csv),
+        },
+        source: sourceParams(source),
+        queue: 'main_fast',
+      };
+    },
+    results: (job) => {
+      const { totalRowsCount, importedRowsCount, importedColumns, totalDataSizeBytes, warnings } =
+        resultOf<LoadResult>(job);
+      return {
+        transaction: null,
+        warnings,
+        importedColumns,
+        totalRowsCount,
+        importedRowsCount,
+        totalDataSizeBytes,
+        timers: [],
+      };
+    },
+  },
+  'table-export': {
+    name: 'tableExport',
+    hasTable: true,
+    params: (job) => {
+      const input = inputOf<ExportInput>(job);
+      return {
+        export: {
+          tableName: null,
+          columns: input.columns,
+          limit: input.limit,
+          changedSince: input.changedSince,
+          changedUntil: input.changedUntil,
+          gzipOutput: input.gzip,
+          format: 'rfc',
+          whereFilters: input.filter === null ? [] : [input.filter],
+          orderBy: input.orderBy,
+          fileType: input.fileType,
+          timezone: null,
+        },
+        queue: 'main',
+      };
+    },
+    results: (job) => {
+      const { fileId, cacheHit } = resultOf<ExportResult>(job);
+      return { file: { id: fileId }, cacheHit };
+    },
+  },
+  'table-drop': { name: 'tableDrop', hasTable: true, params: echo, results: nothing },
+  'bucket-delete': { name: 'bucketDelete', hasTable: false, params: echo, results: nothing },
+  'rows-delete': {
+    name: 'tableRowsDelete',
+    hasTable: true,
+    params: (job) => {
+      const { filter, changedSince, changedUntil } = inputOf<DeleteRowsInput>(job);
+      return { request: { filter, changedSince, changedUntil }, queue: 'main' };
+    },
+    results: (job) => ({ deletedRows: resultOf<{ deletedRows: number }>(job).deletedRows }),
+  },
+};
+
+const NO_METRICS = {
+  inCompressed: false,
+  inBytes: 0,
+  inBytesUncompressed: 0,
+  outCompressed: false,
+  outBytes: 0,
+  outBytesUncompressed: 0,
+};
+
+/** A Storage job as clients poll it. Also the answer of every call that starts one. */
+export async function shapeJob(request: FastifyRequest, deps: KeboolaDeps, job: Job): Promise<Record<string, unknown>> {
+  const operation = OPERATIONS[job.kind];
+  const status = STATUSES[job.status];
+  return {
+    id: job.id,
+    status,
+    url: `${deps.baseUrl(request)}/v2/storage/jobs/${job.id}`,
+    tableId: operation?.hasTable ? (job.objectId ?? null) : null,
+    operationName: operation?.name ?? job.kind,
+    operationParams: operation?.params(job) ?? {},
+    createdTime: formatDate(job.createdAt),
+    startTime: formatOptionalDate(job.startedAt),
+    endTime: formatOptionalDate(job.finishedAt),
+    // A job outside of any run is its own run in the core; clients want to see null then.
+    runId: job.runId === String(job.id) ? null : job.runId,
+    results: await resultsOf(job, operation, request, deps),
+    creatorToken: { id: String(job.token.id), description: job.token.description },
+    metrics: { ...NO_METRICS, ...job.metrics },
+    ...(status === 'error' && { error: errorOf(job) }),
+  };
+}
+
+async function resultsOf(
+  job: Job,
+  operation: Operation | undefined,
+  request: FastifyRequest,
+  deps: KeboolaDeps,
+): Promise<unknown> {
+  if (job.status === 'succeeded' && operation) return operation.results(job, request, deps);
+  if (job.status !== 'failed') return null;
+  // Which columns are missing, and the like: clients read it from here.
+  return job.result ?? job.error?.details ?? null;
+}
+
+/** The table as it is now; after it was dropped only what is left of it, its id. */
+async function tableResult(job: Job, request: FastifyRequest, deps: KeboolaDeps): Promise<unknown> {
+  const { tableId } = resultOf<LoadResult>(job);
+  try {
+    return await shapeTableDetail(request, deps, await deps.core.tables.get(request.actor, tableId));
+  } catch (error) {
+    if (error instanceof AppError && (error.kind === 'not-found' || error.kind === 'forbidden')) return { id: tableId };
+    throw error;
+  }
+}
+
+function errorOf(job: Job): object {
+  if (job.error) return keboolaJobError(job.error);
+  return keboolaJobError({ kind: 'invalid', code: 'job.cancelled', message: 'The job was cancelled.' });
+}
+
+function csvParams({ delimiter, enclosure, escapedBy }: LoadInput['csv']): Record<string, unknown> {
+  return { delimiter, enclosure, escapedBy };
+}
+
+function sourceParams(source: LoadInput['source']): Record<string, unknown> {
+  return source.kind === 'file' ? { fileId: String(source.fileId), type: 'file' } : { type: source.kind };
+}
+
+function echo(job: Job): Record<string, unknown> {
+  return { ...inputOf<Record<string, unknown>>(job), queue: 'main' };
+}
+
+/** The kind says what is in `input` and `result`; only the kind's own code ever writes them. */
+function inputOf<Input>(job: Job): Input {
+  return job.input as Input & Json;
+}
+
+function resultOf<Result>(job: Job): Result {
+  return job.result as Result & Json;
+}
