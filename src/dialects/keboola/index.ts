@@ -11,6 +11,7 @@ import type { Family } from './error-shapes.ts';
 import { describeError, registerErrors } from './errors.ts';
 import { registerManageRoutes } from './manage/manage-routes.ts';
 import { isNotBuilt } from './not-built.ts';
+import { registerQueueRoutes } from './queue/job-routes.ts';
 import { SERVICES, type Service } from './services.ts';
 import { registerBranchRoutes } from './storage/branch-routes.ts';
 import { registerBucketRoutes } from './storage/bucket-routes.ts';
@@ -25,6 +26,8 @@ import { registerMetadataRoutes } from './storage/metadata-routes.ts';
 import { registerTableRoutes } from './storage/table-routes.ts';
 import { registerTicketRoutes } from './storage/ticket-routes.ts';
 import { registerTokenRoutes } from './storage/token-routes.ts';
+import { registerSyrupJobRoutes } from './syrup/job-routes.ts';
+import { registerRunRoutes } from './syrup/run-routes.ts';
 import { compileSchema } from './validation.ts';
 
 type Register = (app: KeboolaApp, deps: KeboolaDeps) => void;
@@ -46,7 +49,10 @@ const STORAGE_ROUTES: readonly Register[] = [
   registerConfigurationRowRoutes,
 ];
 const MANAGE_ROUTES: readonly Register[] = [registerManageRoutes];
-const SERVICE_ROUTES: Readonly<Record<string, readonly Register[]>> = {};
+const SERVICE_ROUTES: Readonly<Record<string, readonly Register[]>> = {
+  queue: [registerQueueRoutes],
+  syrup: [registerRunRoutes, registerSyrupJobRoutes],
+};
 
 /** Mounts Storage at `/v2/storage`, Management at `/manage`, and every other service under its own prefix. */
 export function registerKeboola(app: FastifyInstance, deps: KeboolaDeps): { openapi(): object } {
