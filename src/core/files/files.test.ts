@@ -1,103 +1,22 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { type TestDatabase, testDatabase } from '../../../test/support/database.ts';
+import { fileWorld } from '../../../test/support/file-world.ts';
 import { sql } from '../../db/sql.ts';
 import type { Filestore } from '../../drivers/filestores/contract.ts';
-import { openLocalFilestore } from '../../drivers/filestores/local/index.ts';
-import { silentLogger } from '../../lib/logger.ts';
 import { parseQueryString } from '../../lib/query-string.ts';
 import { AppError } from '../errors.ts';
-import { Events } from '../events/events.ts';
 import type { Actor } from '../identity/actor.ts';
 import type { ContainerAccess } from './blobs.ts';
 import { manifestName, type StoredFile } from './file-model.ts';
-import { FileSweeper } from './file-sweeper.ts';
-import { FILE_QUERY_FIELDS, Files } from './files.ts';
+import { FILE_QUERY_FIELDS, type Files } from './files.ts';
 
 const HOUR_MS = 3600 * 1000;
 const PAGE = { limit: 100, offset: 0 };
-
-type World = {
-  db: TestDatabase;
-  files: Files;
-  store: Filestore;
-  sweeper: FileSweeper;
-  folder: string;
-  actor: Actor;
-  /** Another project's master. */
-  stranger: Actor;
-  clock: { now(): Date; forward(ms: number): void };
-};
-
-async function world(t: TestContext, change: { withoutLocalPaths?: boolean } = {}): Promise<World> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'millrace-files-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  const db = await testDatabase(t);
-  const local = await openLocalFilestore({ directory: path.join(folder, 'store') });
-  const store: Filestore = change.withoutLocalPaths ? withoutLocalPaths(local) : local;
-  let shift = 0;
-  const clock = {
-    now: () => new Date(Date.now() + shift),
-    forward(ms: number) {
-      shift += ms;
-    },
-  };
-  const events = new Events({ db });
-  const parts = { db, filestore: store, events, clock };
-  const files = new Files({ ...parts, signingKey: Buffer.alloc(32, 7), scratchDirectory: folder });
-  const sweeper = new FileSweeper({ ...parts, log: silentLogger });
-  return { db, files, store, sweeper, folder, clock, actor: await project(db, 1), stranger: await project(db, 2) };
-}
-
-function withoutLocalPaths(store: Filestore): Filestore {
-  return {
-    name: store.name,
-    check: () => store.check(),
-    put: (...given) => store.put(...given),
-    compose: (...given) => store.compose(...given),
-    get: (...given) => store.get(...given),
-    head: (...given) => store.head(...given),
-    list: (...given) => store.list(...given),
-    delete: (...given) => store.delete(...given),
-    deletePrefix: (...given) => store.deletePrefix(...given),
-    adopt: (...given) => store.adopt(...given),
-  };
-}
-
-async function project(db: TestDatabase, n: number): Promise<Actor> {
-  const organization = await db.one<{ id: number }>(
-    sql`insert into organizations (uuid, name) values (gen_random_uuid(), 'o') returning id`,
-  );
-  const row = await db.one<{ id: number }>(sql`
-    insert into projects (organization_id, uuid, slug, name)
-    values (${organization?.id}, gen_random_uuid(), ${`p${n}`}, 'p') returning id`);
-  return {
-    projectId: row?.id as number,
-    branchId: 1,
-    isDefaultBranch: true,
-    token: {
-      id: n * 100,
-      description: `token ${n}`,
-      isMaster: true,
-      canManageBuckets: true,
-      canManageTokens: true,
-      canReadAllFiles: true,
-      canPurgeTrash: true,
-      canReadAllEvents: true,
-      bucketPermissions: {},
-      componentAccess: undefined,
-      person: undefined,
-    },
-    runId: undefined,
-    origin: { address: undefined, userAgent: undefined },
-  };
-}
 
 function weak(actor: Actor, id: number, change: Partial<Actor['token']> = {}): Actor {
   return { ...actor, token: { ...actor.token, id, isMaster: false, canReadAllFiles: false, ...change } };
@@ -138,7 +57,7 @@ function manifest(file: StoredFile, names: string[], container = file.container)
 }
 
 test('a prepared file is there with what was announced, and its event with it', async (t) => {
-  const { files, actor, db } = await world(t);
+  const { files, actor, db } = await fileWorld(t);
   const made = await files.prepare(
     { ...actor, runId: '12.3' },
     { name: 'my data/ž.csv.gz', sizeBytes: 12, tags: ['b', 'a', 'b'] },
@@ -157,7 +76,7 @@ test('a prepared file is there with what was announced, and its event with it', 
 });
 
 test('permanent files have no age', async (t) => {
-  const { files, actor, clock } = await world(t);
+  const { files, actor, clock } = await fileWorld(t);
   const file = await files.prepare(actor, { name: 'a', isPermanent: true });
   assert.equal(file.maxAgeDays, undefined);
   clock.forward(1000 * 24 * HOUR_MS);
@@ -165,7 +84,7 @@ test('permanent files have no age', async (t) => {
 });
 
 test('the size is the stored one as soon as something is stored; slices add up without the manifest', async (t) => {
-  const { files, actor } = await world(t);
+  const { files, actor } = await fileWorld(t);
   const single = await files.prepare(actor, { name: 'a', sizeBytes: 99 });
   await upload(files, single, single.blobName, 'hello');
   assert.equal((await files.get(actor, single.id)).sizeBytes, 5);
@@ -177,7 +96,7 @@ test('the size is the stored one as soon as something is stored; slices add up w
 });
 
 test('other projects see nothing; weak tokens see their own files only', async (t) => {
-  const { files, actor, stranger } = await world(t);
+  const { files, actor, stranger } = await fileWorld(t);
   const a = weak(actor, 1);
   const b = weak(actor, 2);
   const all = weak(actor, 3, { canReadAllFiles: true });
@@ -200,7 +119,7 @@ test('other projects see nothing; weak tokens see their own files only', async (
 });
 
 test('listings: newest first, pages, tags, ids, runs, search', async (t) => {
-  const { files, actor } = await world(t);
+  const { files, actor } = await fileWorld(t);
   const one = await files.prepare(actor, { name: 'Report-1.csv', tags: ['x', 'componentId-1'] });
   const two = await files.prepare({ ...actor, runId: '7' }, { name: 'other 100%', tags: ['y'] });
   const three = await files.prepare(actor, { name: 'report-2.csv', tags: ['x', 'y', 'z/w/'], isSliced: true });
@@ -234,7 +153,7 @@ test('listings: newest first, pages, tags, ids, runs, search', async (t) => {
 });
 
 test('tags keep their order, come once, and may contain anything', async (t) => {
-  const { files, actor, db } = await world(t);
+  const { files, actor, db } = await fileWorld(t);
   const file = await files.prepare(actor, { name: 'a', tags: ['one'] });
   await Promise.all(['a/b/', 'two', 'a/b/', 'one'].map((tag) => files.addTag(actor, file.id, tag)));
   assert.deepEqual(new Set((await files.get(actor, file.id)).tags), new Set(['one', 'a/b/', 'two']));
@@ -249,7 +168,7 @@ test('tags keep their order, come once, and may contain anything', async (t) => 
 });
 
 test('a deleted file is gone with its content, at once and for every grant', async (t) => {
-  const { files, actor, store } = await world(t);
+  const { files, actor, store } = await fileWorld(t);
   const file = await files.prepare(actor, { name: 'a' });
   await upload(files, file, file.blobName, 'x');
   const before = await access(files, file);
@@ -263,7 +182,7 @@ test('a deleted file is gone with its content, at once and for every grant', asy
 });
 
 test('a grant opens its own container only, for what it says, until its time', async (t) => {
-  const { files, actor, clock } = await world(t);
+  const { files, actor, clock } = await fileWorld(t);
   const file = await files.prepare(actor, { name: 'a' });
   const other = await files.prepare(actor, { name: 'b' });
   const grant = files.sign(file, 'rl', HOUR_MS);
@@ -284,7 +203,7 @@ test('a grant opens its own container only, for what it says, until its time', a
 });
 
 test('overwriting replaces a blob whole and drops the old content', async (t) => {
-  const { files, actor, store } = await world(t);
+  const { files, actor, store } = await fileWorld(t);
   const file = await files.prepare(actor, { name: 'a' });
   for (const version of ['one', 'two', 'three']) await upload(files, file, file.blobName, version);
   assert.equal(await content(files, file), 'three');
@@ -295,7 +214,7 @@ test('overwriting replaces a blob whole and drops the old content', async (t) =>
 });
 
 test('conditions: only if absent, only over a known version', async (t) => {
-  const { files, actor } = await world(t);
+  const { files, actor } = await fileWorld(t);
   const file = await files.prepare(actor, { name: 'a' });
   const writing = await access(files, file);
   const put = (condition: { ifAbsent?: boolean; ifEtag?: string }) =>
@@ -311,7 +230,7 @@ test('conditions: only if absent, only over a known version', async (t) => {
 });
 
 test('a broken upload leaves no blob and no content', async (t) => {
-  const { files, actor, store } = await world(t);
+  const { files, actor, store } = await fileWorld(t);
   const file = await files.prepare(actor, { name: 'a' });
   const broken = new Readable({
     read() {
@@ -325,7 +244,7 @@ test('a broken upload leaves no blob and no content', async (t) => {
 });
 
 test('blocks come in any order, and the list decides', async (t) => {
-  const { files, actor, store } = await world(t);
+  const { files, actor, store } = await fileWorld(t);
   const file = await files.prepare(actor, { name: 'a' });
   const writing = await access(files, file);
   const id = (n: number | string) => Buffer.from(String(n).padStart(5, '0')).toString('base64');
@@ -389,7 +308,7 @@ test('blocks come in any order, and the list decides', async (t) => {
 });
 
 test('names of blobs are names, never paths', async (t) => {
-  const { files, actor, folder } = await world(t);
+  const { files, actor, folder } = await fileWorld(t);
   const file = await files.prepare(actor, { name: 'a' });
   for (const name of ['../../../escape', '/etc/passwd', 'a//b/', '.', 'ž %2F?#', 'x'.repeat(1024)]) {
     await upload(files, file, name, name);
@@ -402,7 +321,7 @@ test('names of blobs are names, never paths', async (t) => {
 });
 
 test('lists go by name, with a prefix, page by page', async (t) => {
-  const { files, actor } = await world(t);
+  const { files, actor } = await fileWorld(t);
   const file = await files.prepare(actor, { name: 'a' });
   for (const name of ['b', 'a1', 'a%', 'a_', 'Z', 'a10']) await upload(files, file, name, '');
   const reading = await access(files, file);
@@ -415,7 +334,7 @@ test('lists go by name, with a prefix, page by page', async (t) => {
 });
 
 test('an uploaded file opens as one local path, gzip is seen by its content', async (t) => {
-  const { files, actor } = await world(t);
+  const { files, actor } = await fileWorld(t);
   for (const [data, gzip] of [
     ['a,b\n1,2\n', false],
     [gzipSync('a,b\n1,2\n'), true],
@@ -432,7 +351,7 @@ test('an uploaded file opens as one local path, gzip is seen by its content', as
 });
 
 test('a sliced file opens in the order of its manifest; empty slices are fine', async (t) => {
-  const { files, actor } = await world(t);
+  const { files, actor } = await fileWorld(t);
   const file = await files.prepare(actor, { name: 's', isSliced: true });
   await assert.rejects(files.openSlices(actor, file.id), fails('file.not-uploaded'));
   const slice = (n: string) => `${file.blobName}${n}`;
@@ -448,7 +367,7 @@ test('a sliced file opens in the order of its manifest; empty slices are fine', 
 });
 
 test('a manifest that is broken, incomplete or points elsewhere is refused', async (t) => {
-  const { files, actor } = await world(t);
+  const { files, actor } = await fileWorld(t);
   const other = await files.prepare(actor, { name: 'other' });
   await upload(files, other, other.blobName, 'secret');
   const file = await files.prepare(actor, { name: 's', isSliced: true });
@@ -472,7 +391,7 @@ test('a manifest that is broken, incomplete or points elsewhere is refused', asy
 });
 
 test('files of the platform are adopted with their slices in order and need no manifest', async (t) => {
-  const { files, actor, folder, store } = await world(t);
+  const { files, actor, folder, store } = await fileWorld(t);
   const slices = await Promise.all(
     ['_2', '_10', '_1'].map(async (name) => {
       const file = path.join(folder, `out${name}`);
@@ -500,7 +419,7 @@ test('files of the platform are adopted with their slices in order and need no m
 });
 
 test('staged content becomes a file only with the transaction of its maker', async (t) => {
-  const { files, actor, db, folder } = await world(t);
+  const { files, actor, db, folder } = await fileWorld(t);
   await writeFile(path.join(folder, 'x'), 'content');
   const staged = await files.stage(actor, { name: 'x' }, path.join(folder, 'x'));
   await assert.rejects(
@@ -515,7 +434,7 @@ test('staged content becomes a file only with the transaction of its maker', asy
 });
 
 test('a store without local paths is read through copies that go away', async (t) => {
-  const { files, actor, folder } = await world(t, { withoutLocalPaths: true });
+  const { files, actor, folder } = await fileWorld(t, { withoutLocalPaths: true });
   const file = await files.prepare(actor, { name: 'a' });
   await upload(files, file, file.blobName, 'remote');
   const opened = await files.openSlices(actor, file.id);
@@ -527,7 +446,7 @@ test('a store without local paths is read through copies that go away', async (t
 });
 
 test('expired files are invisible at once, and swept with an event', async (t) => {
-  const { files, actor, sweeper, store, clock, db } = await world(t);
+  const { files, actor, sweeper, store, clock, db } = await fileWorld(t);
   const short = await files.prepare(actor, { name: 'short', maxAgeDays: 1 });
   const long = await files.prepare(actor, { name: 'long' });
   for (const file of [short, long]) await upload(files, file, file.blobName, 'x');
@@ -554,7 +473,7 @@ test('expired files are invisible at once, and swept with an event', async (t) =
 });
 
 test('forgotten blocks and content without a blob are swept, what is in use stays', async (t) => {
-  const { files, actor, sweeper, store, clock, folder } = await world(t);
+  const { files, actor, sweeper, store, clock, folder } = await fileWorld(t);
   const file = await files.prepare(actor, { name: 'a', isPermanent: true });
   await upload(files, file, file.blobName, 'kept');
   const writing = await access(files, file);
@@ -569,13 +488,13 @@ test('forgotten blocks and content without a blob are swept, what is in use stay
 });
 
 test('the sweeper starts and stops', async (t) => {
-  const { sweeper } = await world(t);
+  const { sweeper } = await fileWorld(t);
   sweeper.start();
   await sweeper.stop();
 });
 
 test('reading a blob in parts', async (t) => {
-  const { files, actor } = await world(t);
+  const { files, actor } = await fileWorld(t);
   const file = await files.prepare(actor, { name: 'a' });
   await upload(files, file, 'b', '0123456789');
   const reading = await access(files, file);
