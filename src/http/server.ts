@@ -19,7 +19,9 @@ const IDLE_SOCKET_MS = 15 * 60_000;
 export type HttpSettings = {
   host: string;
   port: number;
-  tls?: { certPath: string; keyPath: string } | undefined;
+  /** PEM files; with both the server speaks HTTPS only. */
+  tlsCert?: string | undefined;
+  tlsKey?: string | undefined;
   hostSuffixes: readonly string[];
   version: string;
   /** Folder for uploads on their way into the file store. */
@@ -45,9 +47,11 @@ export type HttpServer = {
 
 /** Builds the server with every dialect registered; nothing listens yet. */
 export async function createHttpServer({ config, core, health, log }: HttpServerOptions): Promise<HttpServer> {
-  const scheme = config.tls ? 'https' : 'http';
+  const tls = config.tlsCert !== undefined &&
+    config.tlsKey !== undefined && { cert: readFileSync(config.tlsCert), key: readFileSync(config.tlsKey) };
+  const scheme = tls ? 'https' : 'http';
   const app = Fastify({
-    ...(config.tls && { https: { cert: readFileSync(config.tls.certPath), key: readFileSync(config.tls.keyPath) } }),
+    ...(tls && { https: tls }),
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,

@@ -51,10 +51,10 @@ export const SERVICES: readonly Service[] = [
   service('sqldep', 'symfony', { ids: ['sqldep-analyzer'] }),
   service('gooddata-provisioning', 'symfony'),
   service('graph', 'symfony'),
-  service('json-parser', 'syrup'),
-  service('developer-portal', 'gateway'),
-  service('provisioning-management', 'syrup'),
-  service('transformation', 'syrup'),
+  service('json-parser', 'syrup', { ids: [] }),
+  service('developer-portal', 'gateway', { ids: [] }),
+  service('provisioning-management', 'syrup', { ids: [] }),
+  service('transformation', 'syrup', { ids: [] }),
 ];
 
 /** The service whose index ids include the id. */

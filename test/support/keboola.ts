@@ -1,0 +1,117 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import type { InjectOptions } from 'fastify';
+import pino from 'pino';
+import { ComponentRuns } from '../../src/core/components/component-runs.ts';
+import { Components } from '../../src/core/components/components.ts';
+import { Configurations } from '../../src/core/components/configurations.ts';
+import type { Core } from '../../src/core/core.ts';
+import { Events } from '../../src/core/events/events.ts';
+import { Files } from '../../src/core/files/files.ts';
+import { Identity } from '../../src/core/identity/identity.ts';
+import { Jobs } from '../../src/core/jobs/jobs.ts';
+import type { Credentials, ProjectCredentials } from '../../src/core/projects/project-model.ts';
+import { Projects } from '../../src/core/projects/projects.ts';
+import { Secrets } from '../../src/core/secrets/secrets.ts';
+import { Buckets } from '../../src/core/tables/buckets.ts';
+import { Lakes } from '../../src/core/tables/lakes.ts';
+import { ObjectMetadata } from '../../src/core/tables/object-metadata.ts';
+import { Tables } from '../../src/core/tables/tables.ts';
+import type { Engine } from '../../src/drivers/engines/contract.ts';
+import { openLocalFilestore } from '../../src/drivers/filestores/local/index.ts';
+import { createHttpServer, type HttpServer } from '../../src/http/server.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { packageRoot } from '../../src/lib/package-root.ts';
+import { cleanup } from './cleanup.ts';
+import { testDatabase } from './database.ts';
+
+/** The HTTP server over a real core and a database of its own; nothing listens and no worker runs. */
+export type KeboolaServer = {
+  core: Core;
+  server: HttpServer;
+  credentials: Credentials;
+  /** A further tenant. */
+  newProject(name: string): Promise<ProjectCredentials>;
+  /** A call with the first project's master token unless headers say otherwise. */
+  call(method: string, url: string, options?: CallOptions): Promise<Answer>;
+};
+
+export type CallOptions = Pick<InjectOptions, 'headers' | 'payload'> & { token?: string | null };
+export type Answer = {
+  status: number;
+  headers: Record<string, string | string[] | number | undefined>;
+  body: string;
+  /** The parsed body; throws when it is no JSON. */
+  json<T = Record<string, never>>(): T;
+};
+
+/** Tests that need no table data leave the engine out; reading or writing rows then fails. */
+export async function keboolaServer(t: TestContext, options: { engine?: Engine } = {}): Promise<KeboolaServer> {
+  const directory = await mkdtemp(join(tmpdir(), 'millrace-keboola-'));
+  cleanup(t, () => rm(directory, { recursive: true, force: true }));
+  const db = await testDatabase(t);
+  const clock = systemClock;
+  const events = new Events({ db });
+  const identity = new Identity({ db, events });
+  const lakes = new Lakes({ directory: join(directory, 'tables') });
+  const projects = new Projects({ db, identity, events, lakes });
+  const secrets = new Secrets(randomBytes(32));
+  const jobs = new Jobs({ db, events });
+  const components = await Components.load(join(packageRoot, 'components'));
+  const engine = options.engine ?? ({ tables: {} } as Engine);
+  const filestore = await openLocalFilestore({ directory: join(directory, 'files') });
+  const core: Core = {
+    projects,
+    identity,
+    secrets,
+    events,
+    jobs,
+    tables: new Tables({ db, events, jobs, engine, clock }),
+    buckets: new Buckets({ db, events, jobs, clock }),
+    files: new Files({ db, filestore, events, clock, signingKey: randomBytes(32), scratchDirectory: directory }),
+    components,
+    configurations: new Configurations({ db, events, secrets, components }),
+    runs: new ComponentRuns({ db, jobs, components, secrets }),
+    metadata: new ObjectMetadata({ db, events, clock }),
+  };
+  const credentials = await projects.bootstrap();
+  if (!credentials) throw new Error('the test database is not fresh');
+  const server = await createHttpServer({
+    config: {
+      host: '127.0.0.1',
+      port: 0,
+      hostSuffixes: ['localhost'],
+      version: '0.0.0-test',
+      temporaryDirectory: join(directory, 'uploads'),
+    },
+    core,
+    health: () => ({ ready: true }),
+    log: pino({ level: process.env.TEST_LOG ?? 'silent' }),
+  });
+  cleanup(t, () => server.close(1000));
+
+  return {
+    core,
+    server,
+    credentials,
+    newProject: async (name) =>
+      projects.create(await identity.authenticateManageToken(credentials.keboola.manageToken), { name }),
+    async call(method, url, { token = credentials.keboola.storageToken, headers = {}, payload } = {}) {
+      const response = await server.app.inject({
+        method: method as 'GET',
+        url,
+        headers: { ...(token !== null && { 'x-storageapi-token': token }), ...headers },
+        ...(payload !== undefined && { payload }),
+      });
+      return {
+        status: response.statusCode,
+        headers: response.headers,
+        body: response.body,
+        json: () => JSON.parse(response.body),
+      };
+    },
+  };
+}
