@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Database, Db, Transaction } from '../../db/database.ts';
+import { type Clock, systemClock } from '../../lib/clock.ts';
 import { randomToken } from '../../lib/ids.ts';
 import { errors } from '../errors.ts';
 import { type Events, eventFor } from '../events/events.ts';
@@ -43,13 +44,13 @@ export type CallOrigin = {
 export class Identity {
   readonly #db: Database;
   readonly #events: Events;
-  readonly #clock: { now(): Date };
+  readonly #clock: Clock;
   readonly #cache: TokenCache;
 
-  constructor(parts: { db: Database; events: Events; clock?: { now(): Date } }) {
+  constructor(parts: { db: Database; events: Events; clock?: Clock }) {
     this.#db = parts.db;
     this.#events = parts.events;
-    this.#clock = parts.clock ?? { now: () => new Date() };
+    this.#clock = parts.clock ?? systemClock;
     this.#cache = new TokenCache(parts.db, this.#clock);
   }
 

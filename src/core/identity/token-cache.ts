@@ -1,4 +1,5 @@
 import type { Database } from '../../db/database.ts';
+import type { Clock } from '../../lib/clock.ts';
 import type { KnownToken } from './token-store.ts';
 
 const KEPT_MS = 5000;
@@ -10,13 +11,13 @@ const MAX_KEPT = 10_000;
  */
 export class TokenCache {
   readonly #db: Database;
-  readonly #clock: { now(): Date };
+  readonly #clock: Clock;
   readonly #known = new Map<string, { token: KnownToken; untilMs: number }>();
   /** Grows with each clearing: what was read before must not be kept after it. */
   #generation = 0;
   #listening = false;
 
-  constructor(db: Database, clock: { now(): Date }) {
+  constructor(db: Database, clock: Clock) {
     this.#db = db;
     this.#clock = clock;
   }

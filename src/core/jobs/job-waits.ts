@@ -30,6 +30,8 @@ export class JobWaits {
     }
     // Entered before the first look, so that an end between the two is not missed.
     const waiter = deferred<Job>();
+    // It may be rejected while nobody listens yet, during the first look.
+    waiter.promise.catch(() => {});
     const waiters = this.#waiting.get(id) ?? new Set();
     this.#waiting.set(id, waiters.add(waiter));
     const onAbort = () => waiter.reject(signal?.reason);
@@ -40,8 +42,6 @@ export class JobWaits {
       if (!now) throw jobErrors.notFound(id);
       return isFinal(now.status) ? now : await waiter.promise;
     } finally {
-      // Nobody may be left to hear of a rejection that comes after the first look has failed.
-      waiter.promise.catch(() => {});
       signal?.removeEventListener('abort', onAbort);
       waiters.delete(waiter);
       if (waiters.size === 0) this.#waiting.delete(id);

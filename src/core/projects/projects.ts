@@ -54,7 +54,10 @@ export class Projects {
   }
 
   /** A new tenant with everything it needs, or nothing at all. Its secrets are in the answer only. */
-  async create(manager: Manager, input: { name: string; slug?: string }): Promise<ProjectCredentials> {
+  async create(
+    manager: Pick<Manager, 'personId' | 'email' | 'isSuperAdmin'>,
+    input: { name: string; slug?: string },
+  ): Promise<ProjectCredentials> {
     if (!manager.isSuperAdmin) throw errors.forbidden();
     return this.#db.transaction(async (tx) => {
       const organizationId = await findFirstOrganization(tx);
@@ -71,7 +74,7 @@ export class Projects {
   }
 
   /** The projects a person may see: all of them for a super administrator. */
-  async list(manager: Manager): Promise<Project[]> {
+  async list(manager: Pick<Manager, 'personId' | 'isSuperAdmin'>): Promise<Project[]> {
     return listProjects(this.#db, manager.isSuperAdmin ? undefined : manager.personId);
   }
 
