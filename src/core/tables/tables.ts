@@ -384,11 +384,34 @@ export class Tables {
     return this.get(actor, tableId);
   }
 
+  /**
+   * Replaces the primary key; no columns take it away. The rows that are there are not looked at: for callers whose
+   * next load replaces them all, and deduplicates them by the new key.
+   */
+  async setPrimaryKey(actor: Actor, tableId: string, columns: readonly string[]): Promise<void> {
+    const { bucketId, name } = requireTableId(actor, tableId);
+    requireBucketRight(actor, bucketId, 'write');
+    await this.db.transaction(async (tx) => {
+      await LakeCommit.begin(tx, actor.projectId);
+      const row = await findTable(tx, actor, tableId);
+      const lake = row && (await requireLake(tx, actor, row));
+      if (row === undefined || lake === undefined) throw tableErrors.tableNotFound(name, bucketId, actor.projectId);
+      const ids = new Map(userColumns(lake).map((column) => [column.name, column.id]));
+      const unknown = columns.filter((column) => !ids.has(column));
+      if (unknown.length > 0) throw tableErrors.invalidPrimaryKeyColumns(unknown);
+      await updateTable(tx, { ...row, primaryKey: columns.flatMap((column) => ids.get(column) ?? []) });
+      const isAdded = columns.length > 0;
+      const event = isAdded ? 'table.primary-key-added' : 'table.primary-key-deleted';
+      const message = `Primary key of table ${tableId} ${isAdded ? `set to ${columns.join(', ')}` : 'deleted'}`;
+      await this.events.append(tx, tableEvent(actor, event, row, message, { columns }));
+    });
+  }
+
   /** Deletes the rows that are selected: a job of the kind rows-delete. All of them only when that was meant. */
   async deleteRows(
     actor: Actor,
     tableId: string,
-    selection: RowSelection & { allowTruncate?: boolean | undefined },
+    selection: RowSelection & { allowTruncate?: boolean | undefined; dedupeKey?: string | undefined },
   ): Promise<Job> {
     const { bucketId } = requireTableId(actor, tableId);
     const table = await requireReadableTable(this.db, actor, tableId);
@@ -406,6 +429,7 @@ export class Tables {
       input: toJson(input),
       objectId: tableId,
       lockKey: lockKeyOf(actor, tableId),
+      ...(selection.dedupeKey !== undefined && { dedupeKey: selection.dedupeKey }),
     });
   }
 

@@ -1,11 +1,5 @@
 import { runErrors } from '../run-errors.ts';
-import {
-  checkOutputTable,
-  defaultTable,
-  type KeyValue,
-  type OutputTable,
-  type SchemaColumn,
-} from './storage-mapping.ts';
+import { defaultTable, type KeyValue, type OutputTable, type SchemaColumn } from './storage-mapping.ts';
 
 /**
  * What a manifest and a mapping say together. The mapping, written by the person who runs the component, wins over the
