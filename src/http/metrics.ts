@@ -27,6 +27,28 @@ export function registerMetrics(app: FastifyInstance, core: Core, dialectOf: (pa
       this.set(process.memoryUsage.rss());
     },
   });
+  new Gauge({
+    name: 'millrace_jobs_unfinished',
+    help: 'Jobs that wait or run.',
+    labelNames: ['lane', 'status'],
+    registers,
+    async collect() {
+      this.reset();
+      for (const { lane, status, count } of await core.jobs.countUnfinished()) this.set({ lane, status }, count);
+    },
+  });
+  const jobDurations = new Histogram({
+    name: 'millrace_job_seconds',
+    help: 'Run time of jobs that ended in this process.',
+    labelNames: ['kind', 'status'],
+    buckets: [0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120, 600, 3600],
+    registers,
+  });
+  const stopListening = core.jobs.onEnd(({ kind, status, startedAt, finishedAt }) => {
+    if (startedAt && finishedAt)
+      jobDurations.observe({ kind, status }, (finishedAt.getTime() - startedAt.getTime()) / 1000);
+  });
+  app.addHook('onClose', async () => stopListening());
   app.addHook('onResponse', async (request, reply) => {
     const dialect = dialectOf(request.url);
     requests.inc({ dialect, method: request.method, status: reply.statusCode });

@@ -164,6 +164,14 @@ const ORDER_COLUMNS: Record<NonNullable<JobPage['order']>['field'], Sql> = {
   durationSeconds: DURATION,
 };
 
+/** Over all projects; served by the partial indexes on unfinished jobs. */
+export async function countUnfinished(db: Db): Promise<{ lane: JobLane; status: JobStatus; count: number }[]> {
+  return db.query(sql`
+    select lane, status, count(*) as count from jobs where status in ('created', 'waiting') group by lane, status
+    union all
+    select lane, status, count(*) as count from jobs where status in ('running', 'stopping') group by lane, status`);
+}
+
 export async function listJobs(
   db: Db,
   projectId: number,

@@ -6,11 +6,12 @@ import { type Events, eventFor } from '../events/events.ts';
 import type { Actor } from '../identity/actor.ts';
 import { assertAllowed, canReadJob, canRunComponent } from '../identity/permissions.ts';
 import { jobErrors } from './job-errors.ts';
-import type { ClaimedJob, Job, JobFilter, JobPage, NewJob, Outcome } from './job-model.ts';
+import type { ClaimedJob, Job, JobFilter, JobLane, JobPage, NewJob, Outcome } from './job-model.ts';
 import { JobQueue } from './job-queue.ts';
 import { JobSignals } from './job-signals.ts';
-import { isFinal, isKillable } from './job-status.ts';
+import { isFinal, isKillable, type JobStatus } from './job-status.ts';
 import {
+  countUnfinished,
   findJob,
   findJobByDedupeKey,
   insertJob,
@@ -32,6 +33,7 @@ export class Jobs {
   readonly #db: Database;
   readonly #events: Events;
   readonly #waits: JobWaits;
+  readonly #endListeners = new Set<(job: Job) => void>();
 
   constructor(parts: { db: Database; events: Events; leaseSeconds?: number }) {
     this.#db = parts.db;
@@ -108,6 +110,17 @@ export class Jobs {
     });
   }
 
+  /** How many jobs wait and run, by lane, over all projects. For those who watch the server. */
+  async countUnfinished(): Promise<{ lane: JobLane; status: JobStatus; count: number }[]> {
+    return countUnfinished(this.#db);
+  }
+
+  /** Calls back whenever a job ends in this process, once that is committed. Returns what takes the listener off. */
+  onEnd(listener: (job: Job) => void): () => void {
+    this.#endListeners.add(listener);
+    return () => this.#endListeners.delete(listener);
+  }
+
   /** The next number of the one sequence of jobs, files and tickets: larger than all before. */
   async ticket(_actor: Actor): Promise<number> {
     return nextObjectId(this.#db);
@@ -146,6 +159,9 @@ export class Jobs {
   }
 
   async #reportEnd(tx: Transaction, job: Job, actor?: Actor): Promise<void> {
+    tx.afterCommit(() => {
+      for (const listener of this.#endListeners) listener(job);
+    });
     const how = job.status === 'failed' ? `failed: ${job.error?.message ?? ''}` : `${HOW[job.status] ?? job.status}.`;
     const type = job.status === 'succeeded' ? 'success' : job.status === 'failed' ? 'error' : 'warn';
     const event = jobEvent(job, 'job.finished', type, `Job "${job.id}" (${job.kind}) ${how}`);

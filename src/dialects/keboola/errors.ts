@@ -78,6 +78,12 @@ export const KEBOOLA_CODES: Record<string, { code: string; status?: number }> = 
   'table.too-many-columns': { code: 'storage.maxNumberOfColumnsExceed' },
   'column.not-found': { code: 'storage.tables.columnNotExists' },
   'csv.invalid': { code: 'invalidCsv' },
+  'csv.ragged-row': { code: 'invalidData' },
+  'csv.unterminated-quote': { code: 'invalidData' },
+  'csv.encoding': { code: 'invalidData' },
+  'csv.gzip-broken': { code: 'invalidData' },
+  'csv.cr-only': { code: 'invalidData' },
+  'csv.row-too-large': { code: 'rowTooLarge' },
   'csv.invalid-options': { code: 'csvImport.invalidCsvParams' },
 
   'metadata.not-found': { code: 'storage.metadata.notFound' },
