@@ -3,6 +3,7 @@ import { Events } from '../../src/core/events/events.ts';
 import type { Actor } from '../../src/core/identity/actor.ts';
 import { Identity } from '../../src/core/identity/identity.ts';
 import type { NewToken } from '../../src/core/identity/token-model.ts';
+import type { Credentials, ProjectCredentials } from '../../src/core/projects/project-model.ts';
 import { Projects } from '../../src/core/projects/projects.ts';
 import { Secrets } from '../../src/core/secrets/secrets.ts';
 import { Lakes } from '../../src/core/tables/lakes.ts';
@@ -16,6 +17,9 @@ export type TestProject = {
   /** The master token's actor, and its secret. */
   actor: Actor;
   storageToken: string;
+  credentials: Credentials;
+  /** A further tenant. */
+  newProject(name: string): Promise<ProjectCredentials>;
   /** A further token of the project, by its rights. */
   tokenActor(rights: Omit<NewToken, 'description'>): Promise<Actor & { secret: string }>;
 };
@@ -38,6 +42,9 @@ export async function testProject(db: Database): Promise<TestProject> {
     secrets,
     actor,
     storageToken,
+    credentials,
+    newProject: async (name) =>
+      projects.create(await identity.authenticateManageToken(credentials.keboola.manageToken), { name }),
     async tokenActor(rights) {
       const { secret } = await identity.createToken(actor, { description: 'test token', ...rights });
       return { ...(await identity.authenticateStorageToken(secret)), secret };
