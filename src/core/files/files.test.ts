@@ -363,6 +363,7 @@ test('a sliced file opens in the order of its manifest; empty slices are fine', 
   const opened = await files.openSlices(actor, file.id);
   const read = await Promise.all(opened.paths.map((file) => readFile(file, 'utf8')));
   assert.deepEqual(read, ['rows of b\n', 'rows of c d\n', 'rows of a\n']);
+  assert.deepEqual(opened.names, ['b', 'c d', 'a']);
   assert.equal(opened.isSliced, true);
 });
 

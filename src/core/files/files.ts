@@ -68,6 +68,8 @@ export type StagedFile = { readonly file: StoredFile; readonly blobs: readonly F
 export type OpenedSlices = {
   /** Empty slices are left out, so this may be empty; of a file in one piece it is always the one path. */
   paths: string[];
+  /** Of each path: the file's name, or of a slice what its maker called it. */
+  names: string[];
   format: { gzip: boolean };
   isSliced: boolean;
   close(): Promise<void>;
@@ -241,7 +243,8 @@ export class Files {
     const zipped = await Promise.all(blobs.map((blob) => this.#isGzip(blob)));
     if (zipped.some((isGzip) => isGzip !== zipped[0])) throw fileErrors.slicesMixed(id);
     const local = await this.#localPaths(blobs);
-    return { ...local, format: { gzip: zipped[0] ?? false }, isSliced: file.isSliced };
+    const names = file.isSliced ? blobs.map((blob) => sliceName(file, blob)) : [file.name];
+    return { ...local, names, format: { gzip: zipped[0] ?? false }, isSliced: file.isSliced };
   }
 
   /** A local copy of the blobs' paths where the store has none of its own. */
@@ -360,6 +363,10 @@ function aboutFile(file: StoredFile): {
   objectName: string;
 } {
   return { component: 'storage', type: 'info', objectType: 'file', objectId: String(file.id), objectName: file.name };
+}
+
+function sliceName(file: StoredFile, blob: FileBlob): string {
+  return blob.name.startsWith(file.blobName) ? blob.name.slice(file.blobName.length) : blob.name;
 }
 
 function decodedName(name: string): string {

@@ -1,0 +1,6 @@
+/**
+ * The real clients that drive a server here, pinned: a new version is a change of this file, seen in review.
+ * The newest `@azure/storage-blob` needs Node 22, so it is the last one for Node 20.
+ */
+export const PYTHON_STORAGE_CLIENT = ['kbcstorage==0.12.0', 'azure-storage-blob==12.31.1'];
+export const NODE_BLOB_CLIENT = ['@azure/storage-blob@12.31.0'];
