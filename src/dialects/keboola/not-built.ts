@@ -59,6 +59,10 @@ export const NOT_BUILT: readonly (readonly [methods: string, pattern: string])[]
   ['GET', '/workspaces/:id/objects'],
   ['POST', '/workspaces/:id/objects/batch-delete'],
   ['GET POST', '/components/:component/configs/:config/workspaces'],
+  ['GET POST', '/components/:component/configs/:config/metadata'],
+  ['DELETE', '/components/:component/configs/:config/metadata/:metadata'],
+  ['GET', '/components/:component/configs/:config/diff'],
+  ['POST', '/components/:component/configs/:config/rebase'],
 
   ['POST', '/dev-branches'],
   ['PUT DELETE', '/dev-branches/:id'],
