@@ -9,9 +9,15 @@ import { ComponentRuns } from '../../src/core/components/component-runs.ts';
 import { Components } from '../../src/core/components/components.ts';
 import { Configurations } from '../../src/core/components/configurations.ts';
 import type { Core } from '../../src/core/core.ts';
+import { Events } from '../../src/core/events/events.ts';
 import { Files } from '../../src/core/files/files.ts';
+import { Identity } from '../../src/core/identity/identity.ts';
 import { Jobs } from '../../src/core/jobs/jobs.ts';
+import type { Credentials, ProjectCredentials } from '../../src/core/projects/project-model.ts';
+import { Projects } from '../../src/core/projects/projects.ts';
+import { Secrets } from '../../src/core/secrets/secrets.ts';
 import { Buckets } from '../../src/core/tables/buckets.ts';
+import { Lakes } from '../../src/core/tables/lakes.ts';
 import { ObjectMetadata } from '../../src/core/tables/object-metadata.ts';
 import { Tables } from '../../src/core/tables/tables.ts';
 import type { Engine } from '../../src/drivers/engines/contract.ts';
@@ -21,35 +27,45 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { packageRoot } from '../../src/lib/package-root.ts';
 import { cleanup } from './cleanup.ts';
 import { testDatabase } from './database.ts';
-import { type TestProject, testProject } from './project.ts';
 
 /** The HTTP server over a real core and a database of its own; nothing listens and no worker runs. */
-export type KeboolaServer = TestProject & {
+export type KeboolaServer = {
   core: Core;
-  jobs: Jobs;
   server: HttpServer;
-  /** A call with the first project's master token; `token: null` sends none. A plain object as body goes out as JSON. */
-  call(method: string, url: string, body?: unknown, options?: CallOptions): Promise<Answer>;
+  credentials: Credentials;
+  /** A further tenant. */
+  newProject(name: string): Promise<ProjectCredentials>;
+  /** A call with the first project's master token unless headers say otherwise. */
+  call(method: string, url: string, options?: CallOptions): Promise<Answer>;
 };
 
-export type CallOptions = { token?: string | null; headers?: Record<string, string> };
-export type Answer = { status: number; headers: Record<string, unknown>; text: string; body: never };
+export type CallOptions = Pick<InjectOptions, 'headers' | 'payload'> & { token?: string | null };
+export type Answer = {
+  status: number;
+  headers: Record<string, string | string[] | number | undefined>;
+  body: string;
+  /** The parsed body; throws when it is no JSON. */
+  json<T = Record<string, never>>(): T;
+};
 
 /** Tests that need no table data leave the engine out; reading or writing rows then fails. */
 export async function keboolaServer(t: TestContext, options: { engine?: Engine } = {}): Promise<KeboolaServer> {
   const directory = await mkdtemp(join(tmpdir(), 'millrace-keboola-'));
   cleanup(t, () => rm(directory, { recursive: true, force: true }));
   const db = await testDatabase(t);
-  const project = await testProject(db);
-  const { events, secrets, storageToken } = project;
   const clock = systemClock;
+  const events = new Events({ db });
+  const identity = new Identity({ db, events });
+  const lakes = new Lakes({ directory: join(directory, 'tables') });
+  const projects = new Projects({ db, identity, events, lakes });
+  const secrets = new Secrets(randomBytes(32));
   const jobs = new Jobs({ db, events });
   const components = await Components.load(join(packageRoot, 'components'));
   const engine = options.engine ?? ({ tables: {} } as Engine);
   const filestore = await openLocalFilestore({ directory: join(directory, 'files') });
   const core: Core = {
-    projects: project.projects,
-    identity: project.identity,
+    projects,
+    identity,
     secrets,
     events,
     jobs,
@@ -61,6 +77,8 @@ export async function keboolaServer(t: TestContext, options: { engine?: Engine }
     runs: new ComponentRuns({ db, jobs, components, secrets }),
     metadata: new ObjectMetadata({ db, events, clock }),
   };
+  const credentials = await projects.bootstrap();
+  if (!credentials) throw new Error('the test database is not fresh');
   const server = await createHttpServer({
     config: {
       host: '127.0.0.1',
@@ -76,23 +94,23 @@ export async function keboolaServer(t: TestContext, options: { engine?: Engine }
   cleanup(t, () => server.close(1000));
 
   return {
-    ...project,
     core,
-    jobs,
     server,
-    async call(method, url, body, { token = storageToken, headers = {} } = {}) {
+    credentials,
+    newProject: async (name) =>
+      projects.create(await identity.authenticateManageToken(credentials.keboola.manageToken), { name }),
+    async call(method, url, { token = credentials.keboola.storageToken, headers = {}, payload } = {}) {
       const response = await server.app.inject({
-        method: method as NonNullable<InjectOptions['method']>,
+        method: method as 'GET',
         url,
-        headers: { host: 'localhost:8000', ...(token !== null && { 'x-storageapi-token': token }), ...headers },
-        ...(body !== undefined && { payload: body as NonNullable<InjectOptions['payload']> }),
+        headers: { ...(token !== null && { 'x-storageapi-token': token }), ...headers },
+        ...(payload !== undefined && { payload }),
       });
-      const isJson = response.headers['content-type'] === 'application/json' && response.body !== '';
       return {
         status: response.statusCode,
         headers: response.headers,
-        text: response.body,
-        body: (isJson ? JSON.parse(response.body) : undefined) as never,
+        body: response.body,
+        json: () => JSON.parse(response.body),
       };
     },
   };
