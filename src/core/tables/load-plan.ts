@@ -1,7 +1,7 @@
 /** What a load does to the columns of a table. Pure: the header in, field ids and new columns out. */
 import type { NewLakeColumn } from './lake-commit-store.ts';
 import { type LakeColumn, userColumns } from './lake-store.ts';
-import { requireColumnNames, TIMESTAMP_COLUMN, toColumnName } from './names.ts';
+import { claimLakeName, requireColumnNames, TIMESTAMP_COLUMN, toColumnName } from './names.ts';
 import { tableErrors } from './table-errors.ts';
 import type { CsvOptions, LoadInput } from './table-model.ts';
 
@@ -97,7 +97,7 @@ export function planNewTable(fileColumns: string[], primaryKey: readonly string[
   return {
     fileColumns,
     fieldIds,
-    columns: newColumns.map((column) => ({ ...column, lakeName: column.name })),
+    columns: withLakeNames(newColumns, []),
     newColumns,
     primaryKey: [...new Set(keyIds)],
     timestampId,
@@ -130,9 +130,15 @@ export function planExistingTable(
   return {
     fileColumns,
     fieldIds: fileColumns.map((name) => ids.get(name) ?? 0),
-    columns: [...table.columns, ...newColumns.map((column) => ({ ...column, lakeName: column.name }))],
+    columns: [...table.columns, ...withLakeNames(newColumns, table.columns)],
     newColumns,
     primaryKey: [...table.primaryKey],
     timestampId,
   };
+}
+
+/** The names the commit will give them: files are written with unique names too. */
+function withLakeNames(columns: readonly NewLakeColumn[], existing: readonly LakeColumn[]): LakeColumn[] {
+  const taken = new Set(existing.map((column) => column.lakeName.toLowerCase()));
+  return columns.map((column) => ({ ...column, lakeName: claimLakeName(column.name, taken) }));
 }

@@ -24,7 +24,7 @@ export class Staging {
   /** A prefix for new files in the directory, which is made if missing. Written down before any file can exist. */
   async open(job: ClaimedJob, directory: string): Promise<StagedFiles> {
     const staged: StagedFiles = {
-      prefix: `ducklake-${uuidv7()}-`,
+      prefix: `ducklake-${uuidv7()}`,
       directory: directory.endsWith(sep) ? directory.slice(0, -1) : directory,
       projectId: job.projectId,
       jobId: job.id,

@@ -63,7 +63,7 @@ export class TableExports {
     const staged = await this.staging.open(work.job, join(this.directory, String(work.job.id)));
     try {
       const extension = input.fileType === 'parquet' ? 'parquet' : input.gzip ? 'csv.gz' : 'csv';
-      const path = join(staged.directory, `${staged.prefix}0.${extension}`);
+      const path = join(staged.directory, `${staged.prefix}.${extension}`);
       const written = await this.engine.export(
         {
           ...read,
