@@ -3,14 +3,14 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { errors } from '../../core/errors.ts';
 import { stringifyJson } from '../../lib/json-text.ts';
 import { registerManageAuth, registerStorageAuth } from './auth.ts';
-import { registerBlobEndpoint } from './blob/index.ts';
+import { describeBlobUrlError, registerBlobEndpoint } from './blob/index.ts';
 import { registerBodyParsers } from './body.ts';
 import { hasBranchPrefix } from './branch.ts';
 import type { KeboolaApp, KeboolaDeps } from './deps.ts';
 import type { Family } from './error-shapes.ts';
 import { describeError, registerErrors } from './errors.ts';
 import { registerManageRoutes } from './manage/manage-routes.ts';
-import { isNotBuilt } from './not-built.ts';
+import { isNotBuilt, NOT_BUILT_OF_SERVICES } from './not-built.ts';
 import { registerQueueRoutes } from './queue/job-routes.ts';
 import { SERVICES, type Service } from './services.ts';
 import { registerBranchRoutes } from './storage/branch-routes.ts';
@@ -131,9 +131,13 @@ function tagOf(url: string): string {
 }
 
 function registerService(scope: FastifyInstance, service: Service, deps: KeboolaDeps): void {
-  registerErrors(scope, service.family, () =>
-    service.isBuilt ? undefined : errors.notImplemented(`the service ${service.path}`),
-  );
+  registerErrors(scope, service.family, (request) => {
+    if (!service.isBuilt) return errors.notImplemented(`the service ${service.path}`);
+    const path = pathBelow(request, `/${service.path}`);
+    return isNotBuilt(request.method, path, NOT_BUILT_OF_SERVICES[service.path] ?? [])
+      ? errors.notImplemented(path)
+      : undefined;
+  });
   if (!service.isBuilt) return;
   registerStorageAuth(scope, deps);
   registerBodyParsers(scope, deps.config.temporaryDirectory);
@@ -175,8 +179,12 @@ async function answerPreflight(_request: FastifyRequest, reply: FastifyReply): P
     .send();
 }
 
+function pathBelow(request: FastifyRequest, prefix: string): string {
+  return (request.url.split('?')[0] ?? '').replace(/\/{2,}/g, '/').slice(prefix.length);
+}
+
 function storagePath(request: FastifyRequest): string {
-  const path = (request.url.split('?')[0] ?? '').replace(/\/{2,}/g, '/').slice('/v2/storage'.length);
+  const path = pathBelow(request, '/v2/storage');
   return hasBranchPrefix(request.raw) && path === '' ? '/branch' : path;
 }
 
@@ -192,9 +200,15 @@ export function familyOfPath(path: string): Family | undefined {
  * whole, without the charset that Fastify would add.
  */
 export function answerFrameworkError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  reply.hijack();
+  const blobAnswer = describeBlobUrlError(request.raw.url ?? '');
+  if (blobAnswer) {
+    const { status, code, xml } = blobAnswer;
+    reply.raw.writeHead(status, { 'content-type': 'application/xml', 'x-ms-error-code': code }).end(xml);
+    return;
+  }
   const { status, body } = describeError(thrown, request, familyOfPath(request.raw.url ?? '') ?? 'storage');
   const text = JSON.stringify(body);
-  reply.hijack();
   reply.raw.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
   reply.raw.end(text);
 }

@@ -1,9 +1,11 @@
+type NotBuilt = readonly [methods: string, pattern: string];
+
 /**
  * Storage calls of the original that do not exist here yet. They answer 501, which clients take as a final answer;
  * with 404 they would conclude that the object is missing. Paths are relative to `/v2/storage`, without branch prefix.
  * Whoever builds one deletes its line.
  */
-export const NOT_BUILT: readonly (readonly [methods: string, pattern: string])[] = [
+export const NOT_BUILT: readonly NotBuilt[] = [
   ['POST', '/tokens/:id/share'],
 
   ['GET POST', '/buckets/:id/owner'],
@@ -80,17 +82,39 @@ export const NOT_BUILT: readonly (readonly [methods: string, pattern: string])[]
   ['GET', '/global-search'],
 ];
 
+/** The same for other services; paths are relative to the service. `*` stands for any rest of a path. */
+export const NOT_BUILT_OF_SERVICES: Readonly<Record<string, readonly NotBuilt[]>> = {
+  queue: [
+    ['GET', '/search/grouped-jobs'],
+    ['GET', '/latest-configurations-jobs'],
+    ['GET', '/configurations-jobs'],
+    ['GET', '/orchestration-rerun-plan/:job'],
+    ['GET', '/jobs/:job/open-api-lineage'],
+    ['GET', '/job/:job/open-api-lineage'],
+    ['GET', '/stats/project'],
+  ],
+  syrup: [
+    ['POST', '(/docker)?/encrypt'],
+    ['POST', '(/docker)?/migrate'],
+    ['POST', '(/docker)?(/branch/:branch)?/configuration/resolve'],
+    ['POST', '(/docker)?(/branch/:branch)?/:component/action/:action'],
+    ['GET', '(/docker)?/stats/project'],
+    ['GET', '(/docker)?/stats/project/daily'],
+    ['GET POST PUT PATCH DELETE', '/(provisioning|orchestrator|transformation|oauth-v2|oauth|gooddata-writer)(/*)?'],
+  ],
+};
+
 const compiled = new Map<string, RegExp>();
 
 /** Whether the method and path (no query) belong to a known call that is not built. */
-export function isNotBuilt(method: string, path: string): boolean {
-  return NOT_BUILT.some(([methods, pattern]) => methods.split(' ').includes(method) && toRegExp(pattern).test(path));
+export function isNotBuilt(method: string, path: string, table: readonly NotBuilt[] = NOT_BUILT): boolean {
+  return table.some(([methods, pattern]) => methods.split(' ').includes(method) && toRegExp(pattern).test(path));
 }
 
 function toRegExp(pattern: string): RegExp {
   let expression = compiled.get(pattern);
   if (!expression) {
-    expression = new RegExp(`^${pattern.replace(/:[a-z]+/g, '[^/]+')}/*$`);
+    expression = new RegExp(`^${pattern.replaceAll('*', '.*').replace(/:[a-z]+/g, '[^/]+')}/*$`);
     compiled.set(pattern, expression);
   }
   return expression;

@@ -329,5 +329,7 @@ test('the service under its host name, and calls that are not built', async (t) 
   const byHost = await app.call('GET', `/jobs/${id}`, undefined, { headers: { host: 'queue.localhost:8000' } });
   assert.equal((byHost.body as QueueJob).url, `http://queue.localhost:8000/jobs/${id}`);
   assert.equal((await app.call('GET', '/queue/search/grouped-jobs')).status, 501);
+  assert.equal((await app.call('GET', '/queue/stats/project/')).status, 501);
+  assert.equal((await app.call('GET', '/queue/nonsense')).status, 404);
   assert.equal((await app.call('GET', '/queue/', undefined, { token: null })).status, 200);
 });

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import { AppError, errors } from '../../../core/errors.ts';
+import { AppError } from '../../../core/errors.ts';
 import type { Actor } from '../../../core/identity/actor.ts';
 import type { Job } from '../../../core/jobs/job-model.ts';
 import type { Json } from '../../../lib/json.ts';
@@ -74,12 +74,6 @@ export function registerQueueRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
     });
   }
 
-  for (const path of NOT_BUILT) {
-    app.get(path, { schema: { hide: true } }, async (request) => {
-      throw errors.notImplemented(request.routeOptions.url ?? path);
-    });
-  }
-
   async function inBranch(actor: Actor, branchId: string | undefined): Promise<Actor> {
     if (branchId === undefined) return actor;
     if (!/^\d{1,15}$/.test(branchId)) {
@@ -94,17 +88,6 @@ export function registerQueueRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
     return job;
   }
 }
-
-/** Calls of the original that only its console makes. */
-const NOT_BUILT = [
-  '/search/grouped-jobs',
-  '/latest-configurations-jobs',
-  '/configurations-jobs',
-  '/orchestration-rerun-plan/:jobId',
-  '/jobs/:jobId/open-api-lineage',
-  '/job/:jobId/open-api-lineage',
-  '/stats/project',
-];
 
 /** What the job refers to is looked up when it is made; the Queue answers for what is missing as for a bad request. */
 function asUnresolvable(error: unknown): never {

@@ -98,7 +98,17 @@ test('paths of other Syrup services are not taken for components', async (t) => 
   for (const url of ['/syrup/transformation/run', '/syrup/gooddata-writer/run', '/syrup/orchestrator/run']) {
     assert.equal((await app.call('POST', url, { config: '1' })).status, 501, url);
   }
-  assert.notEqual((await app.call('GET', '/syrup/provisioning/mysql')).status, 200);
+  for (const url of [
+    '/syrup/provisioning/mysql?type=sandbox',
+    '/syrup/orchestrator/orchestrations/1',
+    '/syrup/oauth-v2',
+  ]) {
+    const answer = await app.call('GET', url);
+    assert.equal(answer.status, 501, url);
+    assert.equal((answer.body as { code: number }).code, 501);
+  }
+  assert.equal((await app.call('POST', `/syrup/docker/${componentId}/action/test`, {})).status, 501);
+  assert.equal((await app.call('GET', '/syrup/nonsense')).status, 404);
 });
 
 test('a job as the old queue shows it', async (t) => {
