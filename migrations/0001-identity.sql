@@ -77,7 +77,7 @@ create unique index branches_name_unique on branches (project_id, lower(name)) w
 create table tokens (
   id bigint generated always as identity primary key,
   kind text not null constraint tokens_kind_known
-    check (kind in ('storage', 'manage', 'airbyte-application', 'syncano-account', 'syncano-key')),
+    check (kind in ('storage', 'manage', 'application', 'account-key', 'api-key')),
   -- Null for the tokens of a person that work across projects.
   project_id integer references projects (id),
   person_id integer references persons (id),

@@ -13,7 +13,7 @@ import { Events } from '../../src/core/events/events.ts';
 import { Files } from '../../src/core/files/files.ts';
 import { Identity } from '../../src/core/identity/identity.ts';
 import { Jobs } from '../../src/core/jobs/jobs.ts';
-import type { Credentials, ProjectCredentials } from '../../src/core/projects/project-model.ts';
+import type { Credentials, ProjectCredentials } from '../../src/core/projects/credentials.ts';
 import { Projects } from '../../src/core/projects/projects.ts';
 import { Secrets } from '../../src/core/secrets/secrets.ts';
 import { Buckets } from '../../src/core/tables/buckets.ts';

@@ -3,7 +3,7 @@ import { Events } from '../../src/core/events/events.ts';
 import type { Actor } from '../../src/core/identity/actor.ts';
 import { Identity } from '../../src/core/identity/identity.ts';
 import type { NewToken } from '../../src/core/identity/token-model.ts';
-import type { Credentials, ProjectCredentials } from '../../src/core/projects/project-model.ts';
+import type { Credentials, ProjectCredentials } from '../../src/core/projects/credentials.ts';
 import { Projects } from '../../src/core/projects/projects.ts';
 import { Secrets } from '../../src/core/secrets/secrets.ts';
 import { Lakes } from '../../src/core/tables/lakes.ts';

@@ -287,10 +287,10 @@ function makeSecret(kind: TokenKind, id: number, projectId: number | undefined):
       // Clients split it at `-` and expect three parts.
       return `${projectId}-${id}-${randomToken(30)}`;
     case 'manage':
-    case 'airbyte-application':
+    case 'application':
       return randomToken(30);
-    case 'syncano-account':
-    case 'syncano-key':
+    case 'account-key':
+    case 'api-key':
       return randomBytes(20).toString('hex');
   }
 }

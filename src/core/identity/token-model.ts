@@ -1,6 +1,10 @@
 import type { BucketRight, ProjectRole } from './actor.ts';
 
-export type TokenKind = 'storage' | 'manage' | 'airbyte-application' | 'syncano-account' | 'syncano-key';
+/**
+ * `storage`: works in one project. `manage`: a person's, across projects. `application`: a client id and secret that are
+ * exchanged for short-lived tokens. `account-key`: a person's, in one project. `api-key`: a program's, in one project.
+ */
+export type TokenKind = 'storage' | 'manage' | 'application' | 'account-key' | 'api-key';
 
 /** What a token may do beyond its bucket and component lists. Absent: no. */
 export type TokenRights = {
@@ -11,7 +15,7 @@ export type TokenRights = {
   canReadAllEvents?: boolean;
   canCreateJobs?: boolean;
   canManageProtectedDefaultBranch?: boolean;
-  /** Syncano API keys: access rules of objects do not hold. */
+  /** API keys: access rules of data objects do not hold. */
   ignoreAcl?: boolean;
 };
 

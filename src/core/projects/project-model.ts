@@ -1,8 +1,8 @@
-/** A tenant in every dialect: Keboola project, Airbyte workspace, Syncano instance. */
+/** A tenant: one row, whatever each dialect calls it. */
 export type Project = {
   id: number;
   uuid: string;
-  /** Unique and unchangeable; the Syncano instance name. */
+  /** Unique and unchangeable: part of clients' URLs. */
   slug: string;
   name: string;
   type: string;
@@ -32,20 +32,6 @@ export type Branch = {
   isDefault: boolean;
   creator: { id: number; description: string } | undefined;
   createdAt: Date;
-};
-
-/** What a new project's owner gets once. The address it is served at is added by whoever knows it. */
-export type ProjectCredentials = {
-  project: { id: number; name: string; slug: string };
-  keboola: { storageToken: string };
-  airbyte: { workspaceId: string; clientId: string; clientSecret: string };
-  syncano: { instance: string; accountKey: string; apiKey: string };
-};
-
-/** What the first start gives out: the first project and the administrator of everything. */
-export type Credentials = Omit<ProjectCredentials, 'keboola'> & {
-  admin: { email: string; password: string };
-  keboola: { storageToken: string; manageToken: string };
 };
 
 /** Letters, digits and dashes, beginning with a letter; never empty. */

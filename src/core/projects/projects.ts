@@ -5,15 +5,9 @@ import type { Events } from '../events/events.ts';
 import type { Actor, Manager } from '../identity/actor.ts';
 import type { Identity } from '../identity/identity.ts';
 import { hashPassword } from '../identity/password.ts';
+import { type Credentials, type ProjectCredentials, toCredentials, toProjectCredentials } from './credentials.ts';
 import { projectErrors } from './project-errors.ts';
-import {
-  type Branch,
-  type Credentials,
-  isSlug,
-  type Project,
-  type ProjectCredentials,
-  slugify,
-} from './project-model.ts';
+import { type Branch, isSlug, type Project, slugify } from './project-model.ts';
 import {
   findFirstAdmin,
   findFirstOrganization,
@@ -35,7 +29,7 @@ export type Lakes = {
   create(tx: Transaction, projectId: number): Promise<void>;
 };
 
-/** Without it, Keboola's clients take the project for one from before the job queue. */
+/** Without it, clients take the project for one from before the job queue. */
 const FIRST_FEATURES = ['queuev2'];
 const ADMIN = { email: 'admin@localhost', name: 'Administrator' };
 
@@ -99,11 +93,7 @@ export class Projects {
       const owner = { id: personId, email: ADMIN.email };
       const made = await this.#create(tx, organizationId, owner, { name: 'Demo', slug: 'demo' });
       const manage = await this.#identity.issue(tx, { kind: 'manage', personId, description: ADMIN.email });
-      return {
-        ...made,
-        admin: { email: ADMIN.email, password },
-        keboola: { ...made.keboola, manageToken: manage.secret },
-      };
+      return toCredentials(made, { email: ADMIN.email, password }, manage.secret);
     });
   }
 
@@ -119,22 +109,20 @@ export class Projects {
       const [project] = await listProjects(tx, undefined);
       if (!admin || !project) throw new Error('there is nothing to reset: bootstrap did not run');
       await updatePassword(tx, admin.id, passwordHash);
-      const storage = await this.#identity.reissue(tx, { projectId: project.id }, 'storage');
+      const owner = { projectId: project.id };
+      const storage = await this.#identity.reissue(tx, owner, 'storage');
       const manage = await this.#identity.reissue(tx, { personId: admin.id }, 'manage');
-      const application = await this.#identity.reissue(tx, { projectId: project.id }, 'airbyte-application');
-      const account = await this.#identity.reissue(tx, { projectId: project.id }, 'syncano-account');
-      const apiKey = await this.#identity.reissue(tx, { projectId: project.id }, 'syncano-key');
-      return {
-        admin: { email: admin.email, password },
-        project: { id: project.id, name: project.name, slug: project.slug },
-        keboola: { storageToken: storage.secret, manageToken: manage.secret },
-        airbyte: {
-          workspaceId: project.uuid,
-          clientId: application.token.publicId ?? '',
-          clientSecret: application.secret,
-        },
-        syncano: { instance: project.slug, accountKey: account.secret, apiKey: apiKey.secret },
-      };
+      const application = await this.#identity.reissue(tx, owner, 'application');
+      const account = await this.#identity.reissue(tx, owner, 'account-key');
+      const apiKey = await this.#identity.reissue(tx, owner, 'api-key');
+      const credentials = toProjectCredentials(project, {
+        storageToken: storage.secret,
+        clientId: application.token.publicId ?? '',
+        clientSecret: application.secret,
+        accountKey: account.secret,
+        apiKey: apiKey.secret,
+      });
+      return toCredentials(credentials, { email: admin.email, password }, manage.secret);
     });
   }
 
@@ -167,14 +155,14 @@ export class Projects {
     const clientId = uuidv4();
     const application = await this.#identity.issue(tx, {
       ...person,
-      kind: 'airbyte-application',
+      kind: 'application',
       publicId: clientId,
       description: 'Default application',
     });
     // Opens this project only, although the person may have others: a tenant's key must not open another tenant.
-    const account = await this.#identity.issue(tx, { ...person, kind: 'syncano-account' });
+    const account = await this.#identity.issue(tx, { ...person, kind: 'account-key' });
     const apiKey = await this.#identity.issue(tx, {
-      kind: 'syncano-key',
+      kind: 'api-key',
       projectId,
       description: 'Default API key',
       rights: { ignoreAcl: true },
@@ -192,11 +180,15 @@ export class Projects {
       objectName: name,
       token: { id: storage.id, name: owner.email },
     });
-    return {
-      project: { id: projectId, name, slug },
-      keboola: { storageToken: storage.secret },
-      airbyte: { workspaceId: uuid, clientId, clientSecret: application.secret },
-      syncano: { instance: slug, accountKey: account.secret, apiKey: apiKey.secret },
-    };
+    return toProjectCredentials(
+      { id: projectId, uuid, name, slug },
+      {
+        storageToken: storage.secret,
+        clientId,
+        clientSecret: application.secret,
+        accountKey: account.secret,
+        apiKey: apiKey.secret,
+      },
+    );
   }
 }
