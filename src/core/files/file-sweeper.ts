@@ -30,7 +30,7 @@ export class FileSweeper {
   readonly #log: Logger;
   #timers: NodeJS.Timeout[] = [];
   #running: Promise<unknown> = Promise.resolve();
-  #isStopped = true;
+  #isStopped = false;
 
   constructor(parts: { db: Database; filestore: Filestore; events: Events; clock: Clock; log: Logger }) {
     this.#db = parts.db;
@@ -58,6 +58,7 @@ export class FileSweeper {
     this.#timers.push(first);
   }
 
+  /** Resolves when a sweep under way has come to the end of its step. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     for (const timer of this.#timers) clearInterval(timer);
@@ -89,7 +90,7 @@ export class FileSweeper {
       });
       for (const file of taken) await this.#filestore.deletePrefix(contentPrefix(file));
       expiredFiles += taken.length;
-      if (taken.length < BATCH) break;
+      if (taken.length < BATCH || this.#isStopped) break;
     }
     const forgottenFiles = await deleteExpiredRows(this.#db, new Date(now.getTime() - EXPIRED_ROW_MS));
     return { expiredFiles, forgottenFiles };
@@ -100,6 +101,7 @@ export class FileSweeper {
     const now = this.#clock.now().getTime();
     let blocks = 0;
     for await (const block of this.#filestore.list(BLOCK_PREFIX)) {
+      if (this.#isStopped) break;
       if (block.modifiedAt.getTime() >= now - BLOCK_MS) continue;
       await this.#filestore.delete(block.key);
       blocks++;
@@ -116,6 +118,7 @@ export class FileSweeper {
       batch = [];
     };
     for await (const blob of this.#filestore.list('files/')) {
+      if (this.#isStopped) break;
       if (blob.modifiedAt.getTime() < now - ORPHAN_MS) batch.push(blob.key);
       if (batch.length >= BATCH) await settle();
     }

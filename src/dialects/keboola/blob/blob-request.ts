@@ -34,8 +34,12 @@ export function parseTarget(url: string): BlobTarget {
       query: new URLSearchParams(query),
     };
   } catch {
-    throw new BlobRequestError(400, 'InvalidUri', 'The requested URI is malformed.');
+    throw invalidUri();
   }
+}
+
+export function invalidUri(): BlobRequestError {
+  return new BlobRequestError(400, 'InvalidUri', 'The requested URI does not represent any resource on the server.');
 }
 
 /** What the client wants to be told again with the blob. */

@@ -11,6 +11,7 @@ import {
   BlobRequestError,
   type BlobTarget,
   checkedBody,
+  invalidUri,
   isUnchangedFor,
   parseRange,
   parseTarget,
@@ -52,6 +53,13 @@ export function registerBlobEndpoint(app: FastifyInstance, deps: Pick<KeboolaDep
     },
     { prefix: BLOB_PREFIX },
   );
+}
+
+/** The answer to a URL that the router cannot read, so that no route is found for it; undefined for other paths. */
+export function describeBlobUrlError(url: string): { status: number; code: string; xml: string } | undefined {
+  if (!url.startsWith(`${BLOB_PREFIX}/`)) return undefined;
+  const { status, code, message } = invalidUri();
+  return { status, code, xml: errorXml(code, message, randomUUID()) };
 }
 
 const CORS = {

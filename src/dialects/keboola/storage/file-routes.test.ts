@@ -278,3 +278,10 @@ async function expectRefused(
   }
   assert.deepEqual((await server.call('GET', '/v2/storage/files', { token })).json(), []);
 }
+
+test('a URL that cannot be read is refused in the blob protocol’s own shape', async (t) => {
+  const server = await keboolaServer(t);
+  const answer = await server.call('GET', '/abs/kbc.blob.core.windows.net/c/%ff?sig=x', { token: null });
+  assert.deepEqual([answer.status, answer.headers['x-ms-error-code']], [400, 'InvalidUri']);
+  assert.match(answer.body, /<Code>InvalidUri<\/Code>/);
+});
