@@ -14,6 +14,10 @@ export const runErrors = {
   configuration: (message: string) => invalid('run.invalid-configuration', message),
   unsupported: (key: string) =>
     invalid('run.unsupported', `The configuration key "${key}" is not supported by this version.`),
+  unsupportedMode: (mode: string) =>
+    invalid('run.unsupported', `Jobs of mode "${mode}" are not supported by this version.`),
+  notInstalled: (id: string) =>
+    invalid('component.not-installed', `The component "${id}" is not runnable. It is not installed on this server.`),
   secretReused: (path: string) =>
     invalid(
       'run.secret-reused',
@@ -23,6 +27,13 @@ export const runErrors = {
   output: (message: string) => invalid('run.output-failed', message),
   fileMissing: (name: string) => new AppError('not-found', 'run.file-missing', `File '${name}' not found.`),
   query: (message: string) => invalid('run.query-failed', message),
+  programMissing: (program: string) =>
+    new AppError(
+      'unavailable',
+      'run.program-missing',
+      `The program "${program}" that runs this component is not installed on the server.`,
+      { retryable: false },
+    ),
   /** Ours: the text is for the log. */
   crashed: (message: string) => new AppError('internal', 'run.crashed', message),
   lost: () =>

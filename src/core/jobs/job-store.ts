@@ -113,6 +113,13 @@ export async function findFinished(db: Db, ids: number[]): Promise<Job[]> {
   return rows.map(toJob);
 }
 
+/** Those of the given ids whose jobs have not ended. */
+export async function listUnfinished(db: Db, ids: number[]): Promise<number[]> {
+  const rows = await db.query<{ id: number }>(sql`
+    select j.id from jobs j where j.id = any(${ids}::bigint[]) and j.status <> all(${FINAL_STATUSES})`);
+  return rows.map(({ id }) => id);
+}
+
 export async function lockJob(db: Db, id: number, projectId: number): Promise<Job | undefined> {
   const row = await db.one<JobRow>(
     sql`select ${JOB_COLUMNS} from jobs j where j.id = ${id} and j.project_id = ${projectId} for update`,

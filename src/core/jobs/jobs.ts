@@ -16,6 +16,7 @@ import {
   findJobByDedupeKey,
   insertJob,
   listJobs,
+  listUnfinished,
   lockJob,
   lockSubtree,
   nextObjectId,
@@ -132,6 +133,11 @@ export class Jobs {
    */
   async awaitEnd(id: number, signal?: AbortSignal): Promise<Job> {
     return this.#waits.awaitEnd(id, signal);
+  }
+
+  /** Those of the given ids whose jobs have not ended: for whoever cleans up after jobs. */
+  async unfinished(ids: number[]): Promise<number[]> {
+    return listUnfinished(this.#db, ids);
   }
 
   /** The end of a held job: state and event in the given transaction. Throws when it is held no more, or was killed. */
