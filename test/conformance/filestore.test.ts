@@ -4,8 +4,11 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
+import { Readable } from 'node:stream';
 import { test } from 'node:test';
+import { AppError } from '../../src/core/errors.ts';
 import { openLocalFilestore } from '../../src/drivers/filestores/local/index.ts';
+import { needs } from '../support/needs.ts';
 import { filestoreConformance, temporaryFolder } from './filestore-suite.ts';
 
 filestoreConformance('local', async (t) => openLocalFilestore({ directory: await temporaryFolder(t) }));
@@ -60,4 +63,27 @@ test('filestore local: folders go with their last blob', async (t) => {
   assert.deepEqual((await readdir(path.join(directory, 'a'))).sort(), ['d']);
   await store.deletePrefix('a/');
   assert.deepEqual((await readdir(directory)).sort(), ['.tmp']);
+});
+
+test('filestore local: a full disk is told as such, and nothing half-written stays', async (t) => {
+  if (!needs(t, 'root', 'tmpfs')) return;
+  const directory = await temporaryFolder(t);
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'none', directory]);
+  if (mounted.status !== 0) return t.skip('needs tmpfs: mounting is not allowed here');
+  try {
+    const store = await openLocalFilestore({ directory });
+    await store.put('a', Buffer.alloc(1024 * 1024));
+    const isFull = (error: unknown) => error instanceof AppError && error.code === 'filestore.full';
+    const parts = function* () {
+      for (let i = 0; i < 8; i++) yield Buffer.alloc(1024 * 1024);
+    };
+    await assert.rejects(store.put('b', Readable.from(parts())), isFull);
+    await assert.rejects(store.put('b', Buffer.alloc(5 * 1024 * 1024)), isFull);
+    await assert.rejects(store.compose('b', ['a', 'a', 'a', 'a']), isFull);
+    assert.deepEqual(await readdir(path.join(directory, '.tmp')), []);
+    assert.equal(await store.head('b'), undefined);
+    assert.equal((await store.put('c', Buffer.alloc(1024 * 1024))).sizeBytes, 1024 * 1024);
+  } finally {
+    spawnSync('umount', [directory]);
+  }
 });
