@@ -16,8 +16,9 @@ export function toStoredText(
   let compact: string;
   try {
     compact = compactJson(text);
-  } catch (cause) {
-    throw error(cause instanceof SyntaxError ? cause.message : 'it cannot be read');
+  } catch {
+    // The parser's own words quote the text around the mistake, which may be a secret.
+    throw error('it is not valid JSON, or nested too deeply');
   }
   if (!compact.startsWith('{') && !compact.startsWith('[')) throw error('it must be an object');
   return new RawJson(encryptSecrets(compact, secrets, scope));
