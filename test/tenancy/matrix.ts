@@ -1,0 +1,177 @@
+import { COMPONENT, type Ids } from './seed.ts';
+
+/**
+ * How every registered route is called with the ids of a foreign tenant. A route that is missing here fails the test,
+ * and so does a line whose route is gone. HEAD goes with GET, OPTIONS answers the same to everybody.
+ */
+export type Call = {
+  /** Fills the parameters of the route's URL; what is not a tenant's (a component id, a version) is fixed here. */
+  params?: (ids: Ids) => Record<string, string>;
+  query?: (ids: Ids) => string;
+  body?: (ids: Ids) => object;
+};
+
+const storage = '/v2/storage';
+const configs = `${storage}/components/:componentId/configs`;
+const config = `${configs}/:configurationId`;
+const row = `${config}/rows/:rowId`;
+
+const component = { componentId: COMPONENT };
+const one = (ids: Ids) => ({ ...component, configurationId: ids.configurationId });
+const oneRow = (ids: Ids) => ({ ...one(ids), rowId: ids.rowId });
+const runUrl = { component: COMPONENT, tag: '1' };
+const runBody = { body: (ids: Ids) => ({ config: ids.configurationId }) };
+const metadataBody = () => ({ provider: 'user', metadata: [{ key: 'k', value: 'v' }] });
+const named = () => ({ name: 'n' });
+
+/** Without ids: they must show nothing of another tenant. */
+const none: Call = {};
+
+export const MATRIX: Record<string, Call> = {
+  [`GET ${storage}/tokens/verify`]: none,
+  [`GET ${storage}/tokens`]: none,
+  [`POST ${storage}/tokens`]: { body: () => ({ description: 'mine' }) },
+  [`GET ${storage}/tokens/:tokenId`]: { params: ({ tokenId }) => ({ tokenId }) },
+  [`PUT ${storage}/tokens/:tokenId`]: { params: ({ tokenId }) => ({ tokenId }), body: () => ({ description: 'x' }) },
+  [`DELETE ${storage}/tokens/:tokenId`]: { params: ({ tokenId }) => ({ tokenId }) },
+  [`POST ${storage}/tokens/:tokenId/refresh`]: { params: ({ tokenId }) => ({ tokenId }) },
+  [`GET ${storage}/tokens/:tokenId/events`]: { params: ({ tokenId }) => ({ tokenId }) },
+
+  [`POST ${storage}/tickets`]: none,
+  [`POST ${storage}/webalize/display-name`]: { body: () => ({ displayName: 'x' }) },
+  [`POST ${storage}/webalize/column-names`]: { body: () => ({ columnNames: ['x'] }) },
+  [`POST ${storage}/validate/column-names`]: { body: () => ({ columnNames: ['x'] }) },
+
+  [`GET ${storage}/dev-branches`]: none,
+  [`GET ${storage}/dev-branches/:branchId`]: { params: ({ branchId }) => ({ branchId }) },
+
+  [`GET ${storage}/buckets`]: { query: () => 'include=metadata' },
+  [`POST ${storage}/buckets`]: { body: () => ({ name: 'of-b', stage: 'in' }) },
+  [`GET ${storage}/buckets/:bucketId`]: { params: ({ bucketId }) => ({ bucketId }), query: () => 'include=columns' },
+  [`PUT ${storage}/buckets/:bucketId`]: { params: ({ bucketId }) => ({ bucketId }), body: () => ({ color: 'red' }) },
+  [`DELETE ${storage}/buckets/:bucketId`]: { params: ({ bucketId }) => ({ bucketId }), query: () => 'force=1' },
+  [`GET ${storage}/buckets/:bucketId/tables`]: { params: ({ bucketId }) => ({ bucketId }) },
+  [`GET ${storage}/buckets/:bucketId/events`]: { params: ({ bucketId }) => ({ bucketId }) },
+  // Answers 202 for any bucket, as the original does: whether it is there shows when the job runs.
+  [`POST ${storage}/buckets/:bucketId/tables-async`]: {
+    params: ({ bucketId }) => ({ bucketId }),
+    body: ({ fileId }) => ({ name: 'stolen', dataFileId: fileId }),
+  },
+  [`GET ${storage}/buckets/:id/metadata`]: { params: ({ bucketId }) => ({ id: bucketId }) },
+  [`POST ${storage}/buckets/:id/metadata`]: { params: ({ bucketId }) => ({ id: bucketId }), body: metadataBody },
+  [`DELETE ${storage}/buckets/:id/metadata/:metadataId`]: {
+    params: ({ bucketId, bucketMetadataId }) => ({ id: bucketId, metadataId: bucketMetadataId }),
+  },
+
+  [`GET ${storage}/tables`]: { query: () => 'include=buckets,columns,metadata,columnMetadata' },
+  [`GET ${storage}/tables/:tableId`]: { params: ({ tableId }) => ({ tableId }) },
+  [`PUT ${storage}/tables/:tableId`]: { params: ({ tableId }) => ({ tableId }), body: () => ({ displayName: 'x' }) },
+  [`DELETE ${storage}/tables/:tableId`]: { params: ({ tableId }) => ({ tableId }), query: () => 'force=1' },
+  [`GET ${storage}/tables/:tableId/data-preview`]: { params: ({ tableId }) => ({ tableId }) },
+  [`GET ${storage}/tables/:tableId/events`]: { params: ({ tableId }) => ({ tableId }) },
+  [`POST ${storage}/tables/:tableId/import-async`]: {
+    params: ({ tableId }) => ({ tableId }),
+    body: ({ fileId }) => ({ dataFileId: fileId }),
+  },
+  [`POST ${storage}/tables/:tableId/export-async`]: { params: ({ tableId }) => ({ tableId }) },
+  [`DELETE ${storage}/tables/:tableId/rows`]: {
+    params: ({ tableId }) => ({ tableId }),
+    query: () => 'allowTruncate=1',
+  },
+  [`GET ${storage}/tables/:id/metadata`]: { params: ({ tableId }) => ({ id: tableId }) },
+  [`POST ${storage}/tables/:id/metadata`]: { params: ({ tableId }) => ({ id: tableId }), body: metadataBody },
+  [`DELETE ${storage}/tables/:id/metadata/:metadataId`]: {
+    params: ({ tableId, tableMetadataId }) => ({ id: tableId, metadataId: tableMetadataId }),
+  },
+  [`GET ${storage}/columns/:id/metadata`]: { params: ({ columnId }) => ({ id: columnId }) },
+  [`POST ${storage}/columns/:id/metadata`]: { params: ({ columnId }) => ({ id: columnId }), body: metadataBody },
+  [`DELETE ${storage}/columns/:id/metadata/:metadataId`]: {
+    params: ({ columnId, columnMetadataId }) => ({ id: columnId, metadataId: columnMetadataId }),
+  },
+
+  [`GET ${storage}/files`]: none,
+  [`POST ${storage}/files/prepare`]: { body: () => ({ name: 'of-b.csv' }) },
+  [`GET ${storage}/files/:fileId`]: { params: ({ fileId }) => ({ fileId }), query: () => 'federationToken=1' },
+  [`DELETE ${storage}/files/:fileId`]: { params: ({ fileId }) => ({ fileId }) },
+  [`POST ${storage}/files/:fileId/tags`]: { params: ({ fileId }) => ({ fileId }), body: () => ({ tag: 't' }) },
+  [`DELETE ${storage}/files/:fileId/tags/*`]: { params: ({ fileId }) => ({ fileId, '*': 't' }) },
+
+  [`GET ${storage}/jobs`]: none,
+  [`GET ${storage}/jobs/:jobId`]: { params: ({ storageJobId }) => ({ jobId: storageJobId }) },
+  [`GET ${storage}/events`]: none,
+  [`POST ${storage}/events`]: { body: () => ({ component: 'c', message: 'm' }) },
+  [`GET ${storage}/events/:eventId`]: { params: ({ eventUuid }) => ({ eventId: eventUuid }) },
+
+  [`GET ${storage}/components`]: { query: () => 'include=configuration,rows,state' },
+  [`GET ${configs}`]: { params: () => component },
+  [`POST ${configs}`]: { params: () => component, body: named },
+  [`GET ${config}`]: { params: one },
+  [`PUT ${config}`]: { params: one, body: named },
+  [`PUT ${config}/state`]: { params: one, body: () => ({ state: {} }) },
+  [`DELETE ${config}`]: { params: one },
+  [`POST ${config}/restore`]: { params: one },
+  [`POST ${config}/reset-to-default`]: { params: one },
+  [`GET ${config}/versions`]: { params: one },
+  [`GET ${config}/versions/:version`]: { params: (ids) => ({ ...one(ids), version: '1' }) },
+  [`POST ${config}/versions/:version/rollback`]: { params: (ids) => ({ ...one(ids), version: '1' }) },
+  [`POST ${config}/versions/:version/create`]: { params: (ids) => ({ ...one(ids), version: '1' }), body: named },
+  [`GET ${config}/rows`]: { params: one },
+  [`POST ${config}/rows`]: { params: one, body: named },
+  [`GET ${row}`]: { params: oneRow },
+  [`PUT ${row}`]: { params: oneRow, body: named },
+  [`PUT ${row}/state`]: { params: oneRow, body: () => ({ state: {} }) },
+  [`DELETE ${row}`]: { params: oneRow },
+  [`GET ${row}/versions`]: { params: oneRow },
+  [`GET ${row}/versions/:version`]: { params: (ids) => ({ ...oneRow(ids), version: '1' }) },
+  [`POST ${row}/versions/:version/rollback`]: { params: (ids) => ({ ...oneRow(ids), version: '1' }) },
+  [`POST ${row}/versions/:version/create`]: { params: (ids) => ({ ...oneRow(ids), version: '1' }), body: named },
+
+  'GET /manage/tokens/verify': none,
+  'POST /manage/projects': { body: named },
+
+  'POST /queue/jobs': {
+    body: ({ configurationId }) => ({ component: COMPONENT, mode: 'run', config: configurationId }),
+  },
+  'GET /queue/jobs': none,
+  'GET /queue/search/jobs': none,
+  'GET /queue/jobs/:jobId': { params: ({ queueJobId }) => ({ jobId: queueJobId }) },
+  'POST /queue/jobs/:jobId/kill': { params: ({ queueJobId }) => ({ jobId: queueJobId }) },
+
+  'POST /syrup/run': { body: ({ configurationId }) => ({ component: COMPONENT, config: configurationId }) },
+  'POST /syrup/docker/run': { body: ({ configurationId }) => ({ component: COMPONENT, config: configurationId }) },
+  'POST /syrup/:component/run': { params: () => runUrl, ...runBody },
+  'POST /syrup/:component/run/tag/:tag': { params: () => runUrl, ...runBody },
+  'POST /syrup/:component/debug': { params: () => runUrl, ...runBody },
+  'POST /syrup/docker/:component/run': { params: () => runUrl, ...runBody },
+  'POST /syrup/docker/:component/run/tag/:tag': { params: () => runUrl, ...runBody },
+  'POST /syrup/docker/:component/debug': { params: () => runUrl, ...runBody },
+  ...Object.fromEntries(
+    ['/syrup/branch', '/syrup/docker/branch'].flatMap((prefix) =>
+      ['run', 'run/tag/:tag', 'debug'].map((act) => [
+        `POST ${prefix}/:branchId/:component/${act}`,
+        { params: ({ branchId }: Ids) => ({ ...runUrl, branchId }), ...runBody },
+      ]),
+    ),
+  ),
+  'GET /syrup/queue/job/:jobId': { params: ({ queueJobId }) => ({ jobId: queueJobId }) },
+  'GET /syrup/queue/jobs': none,
+  'POST /syrup/queue/jobs/:jobId/kill': { params: ({ queueJobId }) => ({ jobId: queueJobId }) },
+};
+
+/** Routes that ask for no token at all. Nothing of any tenant may be reachable through them without a signature. */
+export const PUBLIC = [
+  'GET /',
+  'GET /health',
+  'GET /metrics',
+  'GET /docs',
+  'GET /docs/keboola/openapi.json',
+  'GET /v2/storage',
+  'GET /v2/storage/components/:componentId',
+  'GET /queue',
+  'GET /queue/health-check',
+  'GET /syrup/health-check',
+  // Who may do what is said by the signature in the URL; checked by its own test below.
+  'GET /abs/kbc.blob.core.windows.net/*',
+  'PUT /abs/kbc.blob.core.windows.net/*',
+  'DELETE /abs/kbc.blob.core.windows.net/*',
+];

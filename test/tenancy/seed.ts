@@ -1,0 +1,106 @@
+import type { KeboolaServer } from '../support/keboola.ts';
+
+/** Stands in everything tenant A owns; it must never show in an answer to B. */
+export const MARKER = 'zebra-of-a';
+
+/** Ids of one thing of every sort that tenant A owns, by the names of the route parameters. */
+export type Ids = Record<
+  | 'tokenId'
+  | 'branchId'
+  | 'bucketId'
+  | 'tableId'
+  | 'columnId'
+  | 'bucketMetadataId'
+  | 'tableMetadataId'
+  | 'columnMetadataId'
+  | 'fileId'
+  | 'storageJobId'
+  | 'queueJobId'
+  | 'eventId'
+  | 'eventUuid'
+  | 'configurationId'
+  | 'rowId',
+  string
+>;
+
+export const COMPONENT = 'keboola.duckdb-transformation';
+
+/** Makes one of everything as tenant A, through the API where there is a call for it. */
+export async function seedTenant(server: KeboolaServer, token: string): Promise<Ids> {
+  const make = async <T = { id: string }>(method: string, url: string, payload: object): Promise<T> => {
+    const answer = await server.call(method, url, { payload, token });
+    if (answer.status >= 300) throw new Error(`${method} ${url}: ${answer.status} ${answer.body}`);
+    return answer.json<T & Record<string, never>>();
+  };
+  const storage = '/v2/storage';
+  const actor = await server.core.identity.authenticateStorageToken(token);
+  const metadata = { provider: 'user', metadata: [{ key: 'marker', value: MARKER }] };
+  const bucket = await make('POST', `${storage}/buckets`, { stage: 'in', name: MARKER, description: MARKER });
+  const table = await server.core.tables.create(actor, {
+    bucketId: bucket.id,
+    name: MARKER,
+    columns: ['zebra_column'],
+  });
+  const columnId = `${table.id}.zebra_column`;
+  const [ofBucket] = await make<{ id: string }[]>('POST', `${storage}/buckets/${bucket.id}/metadata`, metadata);
+  const [ofTable] = (
+    await make<{ metadata: { id: string }[] }>('POST', `${storage}/tables/${table.id}/metadata`, metadata)
+  ).metadata;
+  const [ofColumn] = await make<{ id: string }[]>('POST', `${storage}/columns/${columnId}/metadata`, metadata);
+  const file = await make<{ id: number }>('POST', `${storage}/files/prepare`, {
+    name: `${MARKER}.csv`,
+    tags: [MARKER],
+  });
+  const storageJob = await make<{ id: number }>('POST', `${storage}/buckets/${bucket.id}/tables-async`, {
+    name: `${MARKER}-2`,
+    dataFileId: file.id,
+  });
+  const event = await make<{ id: string; uuid: string }>('POST', `${storage}/events`, {
+    component: MARKER,
+    message: MARKER,
+  });
+  const configs = `${storage}/components/${COMPONENT}/configs`;
+  const configuration = await make('POST', configs, {
+    name: MARKER,
+    configuration: { parameters: { marker: MARKER } },
+  });
+  const row = await make('POST', `${configs}/${configuration.id}/rows`, { name: MARKER, configuration: { a: MARKER } });
+  const queueJob = await make('POST', '/queue/jobs', { component: COMPONENT, mode: 'run', config: configuration.id });
+  const plainToken = await make('POST', `${storage}/tokens`, { description: MARKER });
+  return {
+    tokenId: plainToken.id,
+    branchId: String(actor.branchId),
+    bucketId: bucket.id,
+    tableId: table.id,
+    columnId,
+    bucketMetadataId: ofBucket?.id ?? '',
+    tableMetadataId: ofTable?.id ?? '',
+    columnMetadataId: ofColumn?.id ?? '',
+    fileId: String(file.id),
+    storageJobId: String(storageJob.id),
+    queueJobId: String(queueJob.id),
+    eventId: event.id,
+    eventUuid: event.uuid,
+    configurationId: configuration.id,
+    rowId: row.id,
+  };
+}
+
+/** Ids of the right form that nobody has. */
+export const UNKNOWN: Ids = {
+  tokenId: '987654321',
+  branchId: '987654322',
+  bucketId: 'in.c-nobody',
+  tableId: 'in.c-nobody.nothing',
+  columnId: 'in.c-nobody.nothing.none',
+  bucketMetadataId: '987654323',
+  tableMetadataId: '987654324',
+  columnMetadataId: '987654325',
+  fileId: '987654326',
+  storageJobId: '987654327',
+  queueJobId: '987654328',
+  eventId: '987654329',
+  eventUuid: '01900000-0000-7000-8000-000000000000',
+  configurationId: '987654331',
+  rowId: '987654332',
+};
