@@ -187,6 +187,8 @@ async function runToEnd(launcher: Launcher, binary: string, binaryArgs: string[]
     cwd: '/',
     env: launcher.environment,
     stdio: ['ignore', 'pipe', 'pipe'],
+    // Ctrl-C is for us, not for whatever we are waiting for.
+    detached: true,
   });
   let output = '';
   const collect = (chunk: Buffer) => {
@@ -241,7 +243,8 @@ class Postmaster {
   }
 
   async start(): Promise<void> {
-    if (await this.#adopt()) this.#options.log.info({ pid: this.pid }, 'adopted the PostgreSQL that was still running');
+    if (await this.#adopt())
+      this.#options.log.info({ postgresPid: this.pid }, 'adopted the PostgreSQL that was still running');
     else await this.#spawn();
     this.#supervise();
   }
@@ -311,7 +314,7 @@ class Postmaster {
       await sleep(10);
     }
     this.pid = child.pid ?? 0;
-    log.info({ pid: this.pid, launcher: launcher.description }, 'PostgreSQL is running');
+    log.info({ postgresPid: this.pid, launcher: launcher.description }, 'PostgreSQL is running');
   }
 
   #supervise(): void {
@@ -327,7 +330,7 @@ class Postmaster {
 
   async #restart(): Promise<void> {
     for (let failures = 0; !this.#stopping; ) {
-      this.#options.log.error({ pid: this.pid, failures }, 'PostgreSQL has died and is started again');
+      this.#options.log.error({ postgresPid: this.pid, failures }, 'PostgreSQL has died and is started again');
       try {
         await this.#spawn();
         return;

@@ -98,8 +98,10 @@ export type LauncherOptions = {
   binaries: PostgresBinaries;
   /** Owner of the existing cluster, if there is one: whoever made it keeps running it. */
   ownerUid: number | undefined;
-  /** Passed over the probing, for tests. */
+  /** Instead of the best way that works; for tests. */
   force?: 'namespace' | 'user';
+  /** False only looks for a system user and never makes one. */
+  createUser?: boolean;
 };
 
 /**
@@ -108,7 +110,7 @@ export type LauncherOptions = {
  * a system user is the fallback. A user without a line in /etc/passwd (containers again) needs the namespace as well,
  * because initdb asks for its name.
  */
-export function chooseLauncher({ binaries, ownerUid, force }: LauncherOptions): Launcher {
+export function chooseLauncher({ binaries, ownerUid, force, createUser = true }: LauncherOptions): Launcher {
   const environment = environmentOf(binaries);
   const uid = process.geteuid?.();
   const people = process.platform === 'linux' ? readPasswd() : undefined;
@@ -143,7 +145,7 @@ export function chooseLauncher({ binaries, ownerUid, force }: LauncherOptions): 
     );
   }
   if (force === 'namespace') throw new Error(`A user namespace was refused (${refusal}).`);
-  const person = systemUser(people ?? [], ownerUid === 0 ? undefined : ownerUid);
+  const person = systemUser(people ?? [], ownerUid === 0 ? undefined : ownerUid, createUser);
   if (!person) {
     throw new Error(
       `PostgreSQL does not run as root, a user namespace was refused (${refusal || 'not tried'}), and there is no ` +
@@ -208,11 +210,11 @@ function readPasswd(): Person[] {
     .map(([name = '', , uid, gid]) => ({ name, uid: Number(uid), gid: Number(gid) }));
 }
 
-function systemUser(people: Person[], ownerUid: number | undefined): Person | undefined {
+function systemUser(people: Person[], ownerUid: number | undefined, mayCreate: boolean): Person | undefined {
   if (ownerUid !== undefined) return people.find((person) => person.uid === ownerUid);
   const known = ['millrace', 'postgres'].flatMap((name) => people.filter((person) => person.name === name));
   if (known[0]) return known[0];
-  const useradd = findProgram('useradd');
+  const useradd = mayCreate ? findProgram('useradd') : undefined;
   if (!useradd) return undefined;
   const result = spawnSync(useradd, ['--system', '--no-create-home', '--shell', '/usr/sbin/nologin', 'millrace'], {
     stdio: 'ignore',

@@ -280,7 +280,7 @@ export class Storm {
 
   /** Every data file belongs to a catalogue row, nothing is staged, no job has a directory left. */
   async #nothingLeftBehind(): Promise<void> {
-    const db = new pg.Client({ host: socketDirectory(this.#data), user: 'postgres', database: 'millrace' });
+    const db = new pg.Client({ host: socketDirectory(this.#data), user: 'millrace', database: 'millrace' });
     await db.connect();
     try {
       const deadline = Date.now() + 20_000;

@@ -1,0 +1,86 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Command } from 'commander';
+import { packageRoot } from '../lib/package-root.ts';
+import { fail } from './output.ts';
+
+/**
+ * The command line. Commands are loaded when they are called, so that `--help` and `--version` answer at once and a
+ * broken part of the server does not take the others with it.
+ */
+export async function runCommandLine(argv: string[]): Promise<void> {
+  try {
+    await buildProgram().parseAsync(argv);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+export function buildProgram(): Command {
+  const program = new Command('millrace')
+    .description('One self-hosted data platform that speaks Keboola Connection, Airbyte and Syncano over one core.')
+    .version(readVersion(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .showHelpAfterError('(millrace --help shows what there is)');
+
+  addServerOptions(program.command('up'))
+    .description('start everything in the foreground')
+    .action(async (options) => (await import('./up.ts')).up(options));
+
+  addServerOptions(program.command('serve'))
+    .description('start parts of the platform, for several processes or machines over one DATABASE_URL')
+    .option('--roles <list>', 'http, worker, scheduler, dispatcher, engine; commas between them', 'http,worker')
+    .addHelpText(
+      'after',
+      '\nWithout DATABASE_URL the embedded database allows one process only. Processes on several machines also need one\n' +
+        'shared data directory. The roles scheduler and dispatcher are accepted but have nothing to run yet; engine\n' +
+        'processes are started by the role that needs them.',
+    )
+    .action(async (options) => (await import('./serve.ts')).serve(options));
+
+  const project = program.command('project').description('tenants of a running server');
+  project
+    .command('create')
+    .description('make a further project and print its credentials, which are shown only once')
+    .argument('<name>', 'display name')
+    .option('--data <dir>', 'data directory, whose credentials.json says where the server is and how to get in')
+    .option('--url <url>', 'where the server is')
+    .option('--json', 'print one line of JSON')
+    .option('--config <file>', 'configuration file instead of ./millrace.yaml')
+    .action(async (name, options) => (await import('./project-create.ts')).projectCreate(name, options));
+
+  const config = program.command('config').description('the configuration');
+  config
+    .command('print')
+    .description('print every setting with its value, secrets masked, and where the value comes from')
+    .option('--data <dir>', 'data directory')
+    .option('--json', 'print one line of JSON')
+    .option('--config <file>', 'configuration file instead of ./millrace.yaml')
+    .action(async (options) => (await import('./config-print.ts')).configPrint(options));
+
+  program
+    .command('doctor')
+    .description('check the machine and the configuration')
+    .option('--data <dir>', 'data directory')
+    .option('--host <host>', 'address to listen on')
+    .option('--port <port>', 'port to listen on')
+    .option('--json', 'print one line of JSON')
+    .option('--config <file>', 'configuration file instead of ./millrace.yaml')
+    .action(async (options) => (await import('./doctor.ts')).doctor(options));
+  return program;
+}
+
+function addServerOptions(command: Command): Command {
+  return command
+    .option('--data <dir>', 'data directory (default ./millrace-data)')
+    .option('--host <host>', 'address to listen on (default 127.0.0.1)')
+    .option('--port <port>', 'port to listen on; 0 takes a free one (default 8000)')
+    .option('--tls-cert <file>', 'certificate chain in PEM; the server then speaks HTTPS only')
+    .option('--tls-key <file>', 'private key of the certificate in PEM')
+    .option('--config <file>', 'configuration file instead of ./millrace.yaml')
+    .option('--json', 'when ready, print exactly one line of JSON');
+}
+
+function readVersion(): string {
+  return (JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8')) as { version: string }).version;
+}
