@@ -21,7 +21,9 @@ import {
 } from './sweep-store.ts';
 
 const DAY_MS = 24 * 3600 * 1000;
-const DEFAULT_INTERVAL_MS = 15 * 60 * 1000;
+/** Looking for abandoned writers is one query; going through all lakes is not. */
+const ABANDONED_INTERVAL_MS = 30 * 1000;
+const LAKES_INTERVAL_MS = 15 * 60 * 1000;
 
 export class Sweeper {
   private readonly db: Database;
@@ -30,6 +32,7 @@ export class Sweeper {
   private readonly log: Logger;
   private readonly retentionDays: number;
   private readonly intervalMs: number;
+  private lakesSweptAt = 0;
   private timer: NodeJS.Timeout | undefined;
   private running: Promise<unknown> | undefined;
 
@@ -46,13 +49,14 @@ export class Sweeper {
     this.clock = parts.clock;
     this.log = parts.log;
     this.retentionDays = parts.retentionDays;
-    this.intervalMs = parts.intervalMs ?? DEFAULT_INTERVAL_MS;
+    this.intervalMs = parts.intervalMs ?? ABANDONED_INTERVAL_MS;
   }
 
   /** Sweeps from time to time; the first time after one interval. */
   start(): void {
     this.timer ??= setInterval(() => {
-      this.running ??= this.sweepOnce()
+      const isDue = Date.now() - this.lakesSweptAt >= LAKES_INTERVAL_MS;
+      this.running ??= (isDue ? this.sweepOnce() : this.staging.discardAbandoned())
         .catch((err: unknown) => this.log.error({ err }, 'Sweeping tables failed; it is tried again later'))
         .finally(() => {
           this.running = undefined;
@@ -69,6 +73,7 @@ export class Sweeper {
 
   /** Safe to call at any time, by several servers at once. Returns the number of files removed. */
   async sweepOnce(): Promise<{ abandoned: number; expired: number }> {
+    this.lakesSweptAt = Date.now();
     const abandoned = await this.staging.discardAbandoned();
     const before = new Date(this.clock.now().getTime() - this.retentionDays * DAY_MS);
     let expired = 0;
