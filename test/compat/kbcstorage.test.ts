@@ -7,6 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import { packageRoot } from '../../src/lib/package-root.ts';
 import { keboolaServer } from '../support/keboola.ts';
+import { startPlatform } from '../support/platform.ts';
 import { pythonEnvironment } from '../support/python.ts';
 import { PYTHON_STORAGE_CLIENT } from './clients.ts';
 
@@ -37,4 +38,12 @@ test('the unmodified Python client uploads, slices, lists, downloads and deletes
   const url = await server.server.listen();
   const lines = await drive(t, python, 'files', { url, token: server.credentials.keboola.storageToken });
   assert.equal(lines.length, 8, lines.join('\n'));
+});
+
+test('the unmodified Python client makes, loads, previews, exports and drops tables', async (t) => {
+  const python = await pythonEnvironment(t, PYTHON_STORAGE_CLIENT);
+  if (python === undefined) return;
+  const { url, credentials } = await startPlatform(t);
+  const lines = await drive(t, python, 'tables', { url, token: credentials.keboola.storageToken });
+  assert.equal(lines.length, 9, lines.join('\n'));
 });
