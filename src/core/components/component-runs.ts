@@ -29,6 +29,8 @@ export type NewRun = {
   availableAt?: Date | undefined;
   variableValuesId?: string | undefined;
   variableValuesData?: RunInput['variableValuesData'] | undefined;
+  /** While a run with this id is unfinished, another one is refused. */
+  deduplicationId?: string | undefined;
   /** Shown again by the dialect; not acted on. */
   options?: { [key: string]: Json } | undefined;
 };
@@ -59,6 +61,8 @@ export class ComponentRuns {
         : toStoredText(run.configData, 'configuration', secrets, { projectId: actor.projectId, componentId });
     const variableValues = run.variableValuesData ?? { values: [] };
     if (run.variableValuesId && variableValues.values.length > 0) throw runErrors.variablesTwice();
+    // Taken before the transaction: inside of it a second connection could be waited for in a circle.
+    const id = run.deduplicationId ? await jobs.ticket(actor) : undefined;
     return db.transaction(async (tx) => {
       const stored = configData ? undefined : await this.#stored(tx, actor, run);
       const input: RunInput = {
@@ -68,7 +72,7 @@ export class ComponentRuns {
         variableValuesData: variableValues,
         options: run.options ?? {},
       };
-      return jobs.createIn(tx, actor, {
+      const job = await jobs.createIn(tx, actor, {
         kind: 'component',
         componentId,
         configurationRowIds: run.rowIds ?? [],
@@ -83,7 +87,10 @@ export class ComponentRuns {
             }),
         ...(run.parentRunId ? { parentRunId: run.parentRunId } : {}),
         ...(run.availableAt ? { availableAt: run.availableAt } : {}),
+        ...(id === undefined ? {} : { id, dedupeKey: `run:${run.deduplicationId}`, releaseFinished: true }),
       });
+      if (id !== undefined && job.id !== id) throw runErrors.duplicate(run.deduplicationId ?? '');
+      return job;
     });
   }
 
@@ -123,6 +130,17 @@ const runErrors = {
     new AppError('forbidden', 'run.component-forbidden', `Token is not allowed to run component "${componentId}"`, {
       details: { componentId },
     }),
+  duplicate: (deduplicationId: string) =>
+    new AppError(
+      'conflict',
+      'run.duplicate',
+      `A job with the deduplication id "${deduplicationId}" is not finished yet.`,
+      {
+        // Clients tell this conflict from others by the word.
+        details: { stringCode: 'dbDeduplicationIdConflict' },
+        retryable: false,
+      },
+    ),
   blockedInBranch: () =>
     new AppError('invalid', 'run.blocked-in-branch', 'This component cannot be run in a development branch.'),
   variablesTwice: () =>

@@ -96,6 +96,8 @@ export type NewJob = {
   lockKey?: string;
   /** Creating a second job with the same key in the project returns the first one, finished or not. */
   dedupeKey?: string;
+  /** A finished job gives its key up, so that only unfinished ones are found by it. */
+  releaseFinished?: boolean;
   /** Overrides the actor's run id as the parent. */
   parentRunId?: string;
   /** Not before this time. */

@@ -67,8 +67,8 @@ export type JobOwner = {
   runId: string | undefined;
 };
 
-/** Undefined when the dedupe key is taken. */
-export async function insertJob(db: Db, owner: JobOwner, job: NewJob): Promise<Job | undefined> {
+/** Undefined when the dedupe key is taken. `hint` is notified with the commit: a statement less than on its own. */
+export async function insertJob(db: Db, owner: JobOwner, job: NewJob, hint: string): Promise<Job | undefined> {
   const { lane } = JOB_KINDS[job.kind];
   const callerRun = job.parentRunId ?? owner.runId ?? '';
   // A component job opens a run of its own below the caller's; a storage job is a step of the caller's run.
@@ -78,7 +78,7 @@ export async function insertJob(db: Db, owner: JobOwner, job: NewJob): Promise<J
       : sql`case when ${callerRun} = '' then id::text else ${callerRun} end,
           case when ${callerRun} like '%.%' then regexp_replace(${callerRun}, '\\.[^.]*$', '') else '' end`;
   const row = await db.one<JobRow>(sql`
-    insert into jobs as j (id, project_id, branch_id, kind, lane, component_id, configuration_id, configuration_row_ids,
+    with made as (insert into jobs (id, project_id, branch_id, kind, lane, component_id, configuration_id, configuration_row_ids,
       mode, tag, input, run_id, parent_run_id, object_id, lock_key, dedupe_key, token_id, token_description, origin,
       available_at)
     select id, ${owner.projectId}, ${owner.branchId}, ${job.kind}, ${lane}, ${job.componentId ?? null},
@@ -88,7 +88,8 @@ export async function insertJob(db: Db, owner: JobOwner, job: NewJob): Promise<J
       coalesce(${job.availableAt ?? null}, now())
     from (select coalesce(${job.id ?? null}::bigint, nextval('object_id')) as id) as new
     on conflict (project_id, dedupe_key) where dedupe_key is not null do nothing
-    returning ${JOB_COLUMNS}`);
+      returning *)
+    select ${JOB_COLUMNS}, pg_notify('jobs', ${hint}) from made j`);
   return row && toJob(row);
 }
 
@@ -97,6 +98,13 @@ export async function findJobByDedupeKey(db: Db, projectId: number, dedupeKey: s
     sql`select ${JOB_COLUMNS} from jobs j where j.project_id = ${projectId} and j.dedupe_key = ${dedupeKey}`,
   );
   return row && toJob(row);
+}
+
+/** Takes the key away from a job that is over. */
+export async function releaseDedupeKey(db: Db, projectId: number, dedupeKey: string): Promise<void> {
+  await db.query(sql`
+    update jobs set dedupe_key = null
+    where project_id = ${projectId} and dedupe_key = ${dedupeKey} and status = any(${FINAL_STATUSES})`);
 }
 
 /** Without a project: for the platform itself, which waits for jobs it has made. */

@@ -20,6 +20,7 @@ import {
   lockJob,
   lockSubtree,
   nextObjectId,
+  releaseDedupeKey,
   setCancelled,
   setStopping,
 } from './job-store.ts';
@@ -39,8 +40,12 @@ export class Jobs {
   constructor(parts: { db: Database; events: Events; leaseSeconds?: number }) {
     this.#db = parts.db;
     this.#events = parts.events;
-    this.queue = new JobQueue(parts.db, parts.leaseSeconds === undefined ? {} : { leaseSeconds: parts.leaseSeconds });
     this.signals = new JobSignals(parts.db);
+    this.queue = new JobQueue(
+      parts.db,
+      this.signals,
+      parts.leaseSeconds === undefined ? {} : { leaseSeconds: parts.leaseSeconds },
+    );
     this.#waits = new JobWaits(parts.db, this.signals);
   }
 
@@ -56,7 +61,8 @@ export class Jobs {
         canRunComponent(actor, job.componentId ?? ''),
         `Token is not allowed to run component "${job.componentId ?? ''}"`,
       );
-    const created = await insertJob(tx, actor, job);
+    if (job.releaseFinished && job.dedupeKey) await releaseDedupeKey(tx, actor.projectId, job.dedupeKey);
+    const created = await insertJob(tx, actor, job, this.signals.hint('wake'));
     if (!created) {
       const existing = await findJobByDedupeKey(tx, actor.projectId, job.dedupeKey ?? '');
       if (!existing) throw new Error('a dedupe key is taken by a job that is not there');
@@ -64,7 +70,7 @@ export class Jobs {
     }
     const event = jobEvent(created, 'job.created', 'info', `Job "${created.id}" (${created.kind}) was created.`);
     await this.#events.append(tx, { ...eventFor(actor, event), runId: created.runId });
-    await this.signals.wake(tx);
+    this.signals.afterCreate(tx, created.lane);
     return created;
   }
 
@@ -105,7 +111,11 @@ export class Jobs {
         const event = jobEvent(stopping, 'job.stopping', 'warn', `Job "${runningId}" was asked to stop.`);
         await this.#events.append(tx, eventFor(actor, event));
       }
-      for (const { id: queuedId } of queued) await this.#reportEnd(tx, await this.#require(tx, queuedId), actor);
+      for (const { id: queuedId } of queued) {
+        const cancelled = await this.#require(tx, queuedId);
+        await this.#reportEnd(tx, cancelled, actor);
+        await this.signals.end(tx, cancelled);
+      }
       if (running.length > 0) await this.signals.stop(tx);
       return this.#require(tx, id);
     });
@@ -177,7 +187,6 @@ export class Jobs {
         ? { durationSeconds: (job.finishedAt.getTime() - job.startedAt.getTime()) / 1000 }
         : {}),
     });
-    await this.signals.end(tx, job);
   }
 
   async #require(tx: Transaction, id: number): Promise<Job> {

@@ -204,6 +204,18 @@ test('kill: a waiting job is cancelled, a finished one refuses', async (t) => {
   assert.equal((await app.call('POST', `/queue/jobs/${id}/kill`)).status, 400);
 });
 
+test('a deduplication id is taken until its job has ended', async (t) => {
+  const app = await keboolaApp(t);
+  const body = { component: componentId, deduplicationId: 'nightly' };
+  const first = await create(app, body);
+  assert.equal(first.deduplicationId, 'nightly');
+  const refused = await app.call('POST', '/queue/jobs', body);
+  assert.equal(refused.status, 409, refused.text);
+  assert.deepEqual((refused.body as { context: object }).context, { stringCode: 'dbDeduplicationIdConflict' });
+  await app.call('POST', `/queue/jobs/${first.id}/kill`);
+  assert.notEqual((await create(app, body)).id, first.id);
+});
+
 test('a configuration never has two jobs running, inline jobs do', async (t) => {
   const app = await keboolaApp(t);
   await app.core.configurations.create(app.actor, componentId, { id: '11', name: 'x' });

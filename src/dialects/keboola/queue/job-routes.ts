@@ -42,6 +42,7 @@ export function registerQueueRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
       // The header is set by whoever runs us, the body by whoever wrote the call.
       parentRunId: request.actor.runId ?? parsed.run.parentRunId,
       configData: parsed.hasConfigData ? jsonParameter(request, 'configData') : undefined,
+      deduplicationId: parsed.options.deduplicationId ?? undefined,
       options: { ...parsed.options, backend } as { [key: string]: Json },
     };
     const job = await runs.start(actor, run).catch(asUnresolvable);
