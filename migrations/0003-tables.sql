@@ -29,7 +29,7 @@ create table buckets (
   -- Any change of a table in it; null until the first.
   changed_at timestamptz,
   primary key (project_id, branch_id, id),
-  constraint buckets_display_name_key unique (project_id, branch_id, display_name)
+  constraint buckets_display_name_key unique (project_id, branch_id, stage, display_name)
 );
 
 create table tables (

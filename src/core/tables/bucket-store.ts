@@ -64,11 +64,13 @@ export async function listBuckets(db: Db, place: Place): Promise<BucketRow[]> {
 export async function findBucketByDisplayName(
   db: Db,
   place: Place,
+  stage: string,
   displayName: string,
 ): Promise<BucketRow | undefined> {
   const row = await db.one<Row>(sql`
     select * from buckets
-    where project_id = ${place.projectId} and branch_id = ${place.branchId} and display_name = ${displayName}`);
+    where project_id = ${place.projectId} and branch_id = ${place.branchId} and stage = ${stage}
+      and display_name = ${displayName}`);
   return row && toBucketRow(row);
 }
 

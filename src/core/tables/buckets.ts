@@ -54,10 +54,8 @@ export class Buckets {
       // The lake lock is also what keeps two calls from making the same bucket.
       const commit = await LakeCommit.begin(tx, actor.projectId);
       if (await findBucket(tx, actor, id)) throw tableErrors.bucketExists(name);
-      if (await findBucketByDisplayName(tx, actor, displayName)) {
-        throw input.displayName === undefined
-          ? tableErrors.bucketDisplayNameTaken(displayName)
-          : tableErrors.bucketDisplayNameTaken(input.displayName);
+      if (await findBucketByDisplayName(tx, actor, input.stage, displayName)) {
+        throw tableErrors.bucketDisplayNameTaken(displayName);
       }
       const bucket: BucketRow = {
         id,
@@ -125,7 +123,7 @@ export class Buckets {
       const bucket = await findBucket(tx, actor, id, 'update');
       if (bucket === undefined) throw tableErrors.bucketNotFound(id, actor.projectId);
       if (patch.displayName !== undefined && patch.displayName !== bucket.displayName) {
-        if (await findBucketByDisplayName(tx, actor, patch.displayName)) {
+        if (await findBucketByDisplayName(tx, actor, bucket.stage, patch.displayName)) {
           throw tableErrors.bucketDisplayNameTaken(patch.displayName);
         }
         bucket.displayName = patch.displayName;
