@@ -35,7 +35,7 @@ export type DataFile = {
   path: string;
   recordCount: number;
   /** `rowsUpTo` limits a delete file that carries snapshot ids (DuckLake `partial_max` form) to a snapshot. */
-  deleteFile?: { path: string; deleteCount: number };
+  deleteFile?: { path: string; deleteCount: number; rowsUpTo?: number };
 };
 
 /** What a reader or writer must know of a table at one version. Paths are absolute. */
@@ -139,6 +139,8 @@ export type ReadRequest = {
   filter?: Filter;
   orderBy?: Order[];
   limit?: number;
+  /** Previews only: text cells are cut to this many characters. */
+  cellCharacters?: number;
 };
 
 export type ExportRequest = ReadRequest & {

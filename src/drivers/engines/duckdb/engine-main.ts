@@ -1,0 +1,100 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { Socket } from 'node:net';
+import { join } from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
+import { AppError, errors } from '../../../core/errors.ts';
+import type { DeleteRowsRequest, ExportRequest, ReadRequest, WriteRequest } from '../contract.ts';
+import { serveChannel } from './channel.ts';
+import { RequestConnection } from './connection.ts';
+import { fromDuckdb } from './errors.ts';
+import { deleteRows, write } from './load.ts';
+import { filePlace, removePlaced } from './parquet-files.ts';
+import { exportFile, preview } from './read.ts';
+
+/**
+ * The engine process: one DuckDB in memory, all requests of one server, each on its own connection. It holds no state
+ * that matters; it may be killed at any moment. It ends by itself when the server is gone.
+ */
+export type EngineSettings = { memoryLimitMb: number; threads: number; spillDirectory: string };
+
+/** `token` names the request's files, so that the server can remove them when this process dies half way. */
+export type WriteParams = { request: WriteRequest; token: string };
+export type DeleteParams = { request: DeleteRowsRequest; token: string };
+export type ExportParams = { request: ExportRequest; token: string };
+
+let settings: EngineSettings | undefined;
+let opened: Promise<DuckDBInstance> | undefined;
+
+async function openInstance({ memoryLimitMb, threads, spillDirectory }: EngineSettings): Promise<DuckDBInstance> {
+  await mkdir(spillDirectory, { recursive: true, mode: 0o700 });
+  return await DuckDBInstance.create(':memory:', {
+    memory_limit: `${memoryLimitMb}MB`,
+    threads: String(threads),
+    temp_directory: join(spillDirectory, 'pages'),
+    // "The last row of a key wins" needs the file's order.
+    preserve_insertion_order: 'true',
+    autoinstall_known_extensions: 'false',
+    autoload_known_extensions: 'false',
+    // Files are immutable and mostly read once; the pages are in the operating system's cache anyway.
+    enable_external_file_cache: 'false',
+    allocator_background_threads: 'true',
+  });
+}
+
+async function answer(method: string, params: unknown, signal: AbortSignal): Promise<unknown> {
+  if (method === 'start') {
+    settings = params as EngineSettings;
+    opened = openInstance(settings);
+    await opened;
+    return null;
+  }
+  if (opened === undefined || settings === undefined) throw errors.internal('The engine was not started');
+  const { spillDirectory, threads } = settings;
+  const connection = await RequestConnection.open(await opened, signal);
+  const scratch = await mkdtemp(join(spillDirectory, 'request-'));
+  try {
+    switch (method) {
+      case 'check':
+        return await connection.rows('SELECT version()');
+      case 'write': {
+        const { request, token } = params as WriteParams;
+        const timestamp = { ...request.timestamp, value: new Date(request.timestamp.value) };
+        const place = filePlace(request.directory, request.filePrefix + token);
+        return await cleanedOnFailure(place, () => write({ connection, place, scratch }, { ...request, timestamp }));
+      }
+      case 'deleteRows': {
+        const { request, token } = params as DeleteParams;
+        const place = filePlace(request.directory, request.filePrefix + token);
+        return await cleanedOnFailure(place, () => deleteRows({ connection, place, scratch }, request));
+      }
+      case 'export': {
+        const { request, token } = params as ExportParams;
+        return await exportFile({ connection, scratch, token, threads }, request);
+      }
+      case 'preview':
+        return await preview(connection, params as ReadRequest);
+      default:
+        throw errors.internal(`Unknown engine method ${method}`);
+    }
+  } catch (thrown) {
+    throw thrown instanceof AppError ? thrown : fromDuckdb(thrown);
+  } finally {
+    connection.close();
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+async function cleanedOnFailure<Result>(
+  place: { directory: string; prefix: string },
+  work: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await work();
+  } catch (thrown) {
+    await removePlaced(place);
+    throw thrown;
+  }
+}
+
+// Queries run on threads of their own: only a kill ends them at once, and nothing here needs a farewell.
+serveChannel(new Socket({ fd: 3 }), answer, () => process.kill(process.pid, 'SIGKILL'));
