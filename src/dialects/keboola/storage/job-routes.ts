@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import { AppError } from '../../../core/errors.ts';
-import type { DateRange, JobFilter } from '../../../core/jobs/job-model.ts';
+import type { Actor } from '../../../core/identity/actor.ts';
+import type { DateRange, Job, JobFilter } from '../../../core/jobs/job-model.ts';
 import { JOB_STATUSES, type JobStatus } from '../../../core/jobs/job-status.ts';
 import type { KeboolaApp, KeboolaDeps } from '../deps.ts';
 import { parseDate } from '../scalars.ts';
@@ -59,9 +60,30 @@ export function registerJobRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
       const job = await jobs.get(request.actor, request.params.jobId);
       // Jobs of components have their own service.
       if (job.lane !== 'storage') throw jobNotFound(job.id);
-      return shapeJob(request, deps, job);
+      return shapeJob(request, deps, isYoung(job) ? await settled(deps, request.actor, job) : job);
     },
   );
+}
+
+/**
+ * Clients poll at once and then sleep for one to four seconds, however small the job is. A moment's patience in the
+ * first answers saves them that; older jobs are answered as they are.
+ */
+const FIRST_POLL_WAIT_MS = 1500;
+const YOUNG_JOB_MS = 3000;
+
+function isYoung(job: Job): boolean {
+  return job.finishedAt === undefined && Date.now() - job.createdAt.getTime() < YOUNG_JOB_MS;
+}
+
+async function settled(deps: KeboolaDeps, actor: Actor, job: Job): Promise<Job> {
+  const patience = AbortSignal.timeout(FIRST_POLL_WAIT_MS);
+  try {
+    return await deps.core.jobs.awaitEnd(job.id, patience);
+  } catch (error) {
+    if (patience.aborted) return deps.core.jobs.get(actor, job.id);
+    throw error;
+  }
 }
 
 function jobNotFound(id: number): AppError {
