@@ -1,71 +1,49 @@
-import path from 'node:path';
 import type { TestContext } from 'node:test';
-import type { InjectOptions, LightMyRequestResponse } from 'fastify';
-import pino from 'pino';
-import { ComponentRuns } from '../../src/core/components/component-runs.ts';
-import { Components } from '../../src/core/components/components.ts';
-import { Configurations } from '../../src/core/components/configurations.ts';
 import type { Core } from '../../src/core/core.ts';
-import { Jobs } from '../../src/core/jobs/jobs.ts';
-import { createHttpServer } from '../../src/http/server.ts';
-import { packageRoot } from '../../src/lib/package-root.ts';
-import { testDatabase } from './database.ts';
-import { type TestProject, testProject } from './project.ts';
+import type { Actor } from '../../src/core/identity/actor.ts';
+import type { NewToken } from '../../src/core/identity/token-model.ts';
+import type { Jobs } from '../../src/core/jobs/jobs.ts';
+import { keboolaServer } from './keboola.ts';
 
-export type Answer = { status: number; headers: Record<string, unknown>; text: string; body: never };
+export type JsonAnswer = { status: number; headers: Record<string, unknown>; text: string; body: never };
 
-export type KeboolaApp = TestProject & {
+export type KeboolaApp = {
   core: Core;
   jobs: Jobs;
+  /** Of the first project's master token. */
+  actor: Actor;
+  /** A further token of the project, by its rights. */
+  tokenActor(rights: Omit<NewToken, 'description'>): Promise<Actor & { secret: string }>;
   /** One request with the master token; `token: null` sends none. A plain object as body goes out as JSON. */
-  call(method: string, url: string, body?: unknown, options?: CallOptions): Promise<Answer>;
+  call(method: string, url: string, body?: unknown, options?: JsonCallOptions): Promise<JsonAnswer>;
 };
 
-export type CallOptions = { token?: string | null; headers?: Record<string, string> };
+export type JsonCallOptions = { token?: string | null; headers?: Record<string, string> };
 
-/**
- * The HTTP server over a real database, without engines, files and workers: for the calls that configure components
- * and put their jobs into the queue.
- */
+/** A Keboola server for scenario tables: rows of request, expected status and members of the answer. */
 export async function keboolaApp(t: TestContext): Promise<KeboolaApp> {
-  const db = await testDatabase(t);
-  const project = await testProject(db);
-  const jobs = new Jobs({ db, events: project.events });
-  const components = await Components.load(path.join(packageRoot, 'components'));
-  const configurations = new Configurations({ ...project, db, components });
-  const runs = new ComponentRuns({ db, jobs, components, secrets: project.secrets });
-  // Tables and files need engines and folders; no call made through here reaches them.
-  const core = { ...project, jobs, components, configurations, runs, buckets: {}, tables: {}, files: {}, metadata: {} };
-  const server = await createHttpServer({
-    config: {
-      host: '127.0.0.1',
-      port: 0,
-      hostSuffixes: ['localhost'],
-      version: 'test',
-      temporaryDirectory: '/nonexistent',
-    },
-    core: core as unknown as Core,
-    health: () => ({ ready: true }),
-    log: pino({ level: 'silent' }),
-  });
-  t.after(() => server.app.close());
+  const { core, credentials, call } = await keboolaServer(t);
+  const actor = await core.identity.authenticateStorageToken(credentials.keboola.storageToken);
   return {
-    ...project,
-    core: core as unknown as Core,
-    jobs,
-    async call(method, url, body, { token = project.storageToken, headers = {} } = {}) {
-      const response: LightMyRequestResponse = await server.app.inject({
-        method: method as NonNullable<InjectOptions['method']>,
-        url,
-        headers: { host: 'localhost:8000', ...(token !== null && { 'x-storageapi-token': token }), ...headers },
-        ...(body !== undefined && { payload: body as NonNullable<InjectOptions['payload']> }),
+    core,
+    jobs: core.jobs,
+    actor,
+    async tokenActor(rights) {
+      const { secret } = await core.identity.createToken(actor, { description: 'test token', ...rights });
+      return { ...(await core.identity.authenticateStorageToken(secret)), secret };
+    },
+    async call(method, url, body, { token, headers } = {}) {
+      const answer = await call(method, url, {
+        headers: { host: 'localhost:8000', ...headers },
+        ...(token !== undefined && { token }),
+        ...(body !== undefined && { payload: body as object }),
       });
-      const isJson = response.headers['content-type'] === 'application/json' && response.body !== '';
+      const isJson = answer.headers['content-type'] === 'application/json' && answer.body !== '';
       return {
-        status: response.statusCode,
-        headers: response.headers,
-        text: response.body,
-        body: (isJson ? JSON.parse(response.body) : undefined) as never,
+        status: answer.status,
+        headers: answer.headers,
+        text: answer.body,
+        body: (isJson ? answer.json() : undefined) as never,
       };
     },
   };

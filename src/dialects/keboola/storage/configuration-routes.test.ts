@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { type CallOptions, type KeboolaApp, keboolaApp } from '../../../../test/support/keboola-app.ts';
+import { type JsonCallOptions, type KeboolaApp, keboolaApp } from '../../../../test/support/keboola-app.ts';
 
 const base = '/v2/storage/components/keboola.ex-http/configs';
 
@@ -14,7 +14,7 @@ type Scenario = [
   body: unknown,
   status: number,
   has?: Body,
-  options?: CallOptions,
+  options?: JsonCallOptions,
 ];
 
 async function play(app: KeboolaApp, scenarios: Scenario[]): Promise<void> {
@@ -306,7 +306,7 @@ test('components with their configurations, as much of them as asked for', async
   await app.call('POST', base, { name: 'x', configurationId: 'c', configuration: { a: 1 } });
   await app.call('POST', `${base}/c/rows`, { rowId: 'r' });
   await app.call('POST', '/v2/storage/components/wr-db/configs', { name: 'w', configurationId: 'w' });
-  const list = async (query: string, options?: CallOptions) =>
+  const list = async (query: string, options?: JsonCallOptions) =>
     (await app.call('GET', `/v2/storage/components${query}`, undefined, options)).body as (Body & {
       configurations: Body[];
     })[];
