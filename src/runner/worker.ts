@@ -48,6 +48,9 @@ export type Worker = {
   stop(graceMs: number): Promise<void>;
 };
 
+const LANES: readonly JobLane[] = ['storage', 'component'];
+/** How often to look for jobs whose worker is gone. */
+const TAKE_OVER_MS = 1000;
 const POLL_MS = { first: 1000, max: 5000 };
 const OUTAGE_BACKOFF = { firstMs: 100, maxMs: 5000 };
 
@@ -82,8 +85,8 @@ class ClaimingWorker implements Worker {
   #loop: Promise<void> | undefined;
   /** Set while the loop sleeps: ends the sleep. */
   #wakeUp: (() => void) | undefined;
-  /** A hint came while the loop was busy: it looks again before it sleeps. */
-  #hinted = false;
+  /** Where a hint said to look, since the loop looked last. */
+  #hinted = new Set<JobLane>();
   #beatTimer: NodeJS.Timeout | undefined;
   #beating = false;
   #beatAgain = false;
@@ -97,7 +100,11 @@ class ClaimingWorker implements Worker {
     if (this.#loop) return;
     const { signals } = this.#parts.jobs;
     this.#unsubscribe = [
-      signals.on('wake', () => this.#wake()),
+      signals.on('wake', (lane) => this.#wake(lane)),
+      // Something may have waited for that job's lock or place. The end of an own job is told by itself.
+      signals.on('end', (id) => {
+        if (!this.#running.has(id)) this.#wake();
+      }),
       // What was killed is learnt from the answer to a heartbeat.
       signals.on('stop', () => this.#beat()),
     ];
@@ -125,30 +132,34 @@ class ClaimingWorker implements Worker {
     return atMost(Promise.all([...this.#running.values()].map(({ done }) => done)), limitMs);
   }
 
-  #wake(): void {
-    this.#hinted = true;
+  #wake(lane?: JobLane): void {
+    for (const hinted of lane ? [lane] : LANES) this.#hinted.add(hinted);
     this.#wakeUp?.();
   }
 
   async #claimLoop(): Promise<void> {
     let idleMs = POLL_MS.first;
     let failures = 0;
+    let tookOverMs = 0;
+    this.#wake();
     while (!this.#stopping.signal.aborted) {
-      this.#hinted = false;
-      let claimed = 0;
+      const lanes = this.#hinted.size > 0 ? this.#hinted : new Set(LANES);
+      this.#hinted = new Set();
+      const takeOver = Date.now() - tookOverMs > TAKE_OVER_MS;
       try {
-        claimed = await this.#claim();
+        await this.#claim(lanes, takeOver);
+        if (takeOver) tookOverMs = Date.now();
         if (failures > 0) this.#parts.log.info({ failures }, 'the queue answers again');
         failures = 0;
       } catch (error) {
+        this.#wake();
         if (++failures === 1) this.#parts.log.warn({ err: error }, 'cannot look for jobs; trying again');
         await sleep(backoffMs(failures, OUTAGE_BACKOFF), undefined, { signal: this.#stopping.signal }).catch(() => {});
         continue;
       }
-      if (claimed > 0) idleMs = POLL_MS.first;
-      if (claimed > 0 || this.#hinted) continue;
+      if (this.#hinted.size > 0) continue;
       await this.#sleepUntilWoken(idleMs);
-      idleMs = this.#hinted ? POLL_MS.first : Math.min(POLL_MS.max, idleMs * 1.5);
+      idleMs = this.#hinted.size > 0 ? POLL_MS.first : Math.min(POLL_MS.max, idleMs * 1.5);
     }
   }
 
@@ -164,22 +175,24 @@ class ClaimingWorker implements Worker {
     });
   }
 
-  /** How many jobs were taken. None also when every slot is full: the end of a job wakes the loop. */
-  async #claim(): Promise<number> {
+  /** Fills the free slots of the lanes. What does not find one waits for the end of a job, which wakes the loop. */
+  async #claim(lanes: Set<JobLane>, takeOver: boolean): Promise<void> {
     const { jobs, workerId, concurrency } = this.#parts;
-    const slots: Record<JobLane, number> = { ...concurrency };
-    for (const { job } of this.#running.values()) slots[job.lane]--;
-    if (slots.storage <= 0 && slots.component <= 0) return 0;
-    const claimed = await jobs.queue.claim({ workerId, slots, running: [...this.#running.keys()] });
+    const slots: Partial<Record<JobLane, number>> = {};
+    for (const lane of takeOver ? LANES : lanes) {
+      const busy = [...this.#running.values()].filter(({ job }) => job.lane === lane).length;
+      slots[lane] = concurrency[lane] - busy;
+    }
+    const claimed = await jobs.queue.claim({ workerId, slots, running: [...this.#running.keys()], takeOver });
     for (const job of claimed) {
       const running: Running = { job, abort: new AbortController(), done: Promise.resolve(), context: undefined };
       this.#running.set(job.id, running);
       running.done = this.#carryOut(running).finally(() => {
         this.#running.delete(job.id);
-        this.#wake();
+        // What waited for its place is in its lane, what waited for its lock may be in any.
+        this.#wake(job.lockKey === undefined ? job.lane : undefined);
       });
     }
-    return claimed.length;
   }
 
   #beat(): void {
@@ -273,7 +286,7 @@ class ClaimingWorker implements Worker {
       const delayMs = await this.#persist(() => this.#parts.jobs.queue.retryLater(job));
       if (delayMs !== undefined) {
         log.info({ err: error, delayMs, failures: job.failures + 1 }, 'a job failed and will be tried again');
-        setTimeout(() => this.#wake(), delayMs).unref();
+        setTimeout(() => this.#wake(job.lane), delayMs).unref();
         return;
       }
     }

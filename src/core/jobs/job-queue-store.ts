@@ -10,8 +10,9 @@ import { JOB_COLUMNS, type JobRow, toJob } from './job-store.ts';
  * jobs of a project before either has added its own, and exceed the project's limit. Claims take a millisecond and are
  * batched, so nobody waits long.
  */
-export async function lockLane(db: Db, lane: JobLane): Promise<void> {
-  await db.query(sql`select pg_advisory_xact_lock(hashtext('millrace claim'), hashtext(${lane}))`);
+export async function lockLanes(db: Db, lanes: JobLane[]): Promise<void> {
+  await db.query(sql`
+    select pg_advisory_xact_lock(hashtext('millrace claim'), hashtext(lane)) from unnest(${lanes}::text[]) as lane`);
 }
 
 /** Jobs of a lane whose worker has not been heard of: taken over as they are, with a new claim token. */
@@ -120,13 +121,14 @@ export type Finish = {
   usage: Json[] | undefined;
 };
 
-export async function finishHeld(db: Db, job: Held, finish: Finish): Promise<Job | undefined> {
+export async function finishHeld(db: Db, job: Held, finish: Finish, hint: string): Promise<Job | undefined> {
   const row = await db.one<JobRow>(sql`
-    update jobs j set status = ${finish.status}, result = ${text(finish.result)}, error = ${text(finish.error)},
+    with ended as (update jobs j set status = ${finish.status}, result = ${text(finish.result)}, error = ${text(finish.error)},
       metrics = coalesce(${text(finish.metrics)}::json, j.metrics), usage = coalesce(${text(finish.usage)}::json, j.usage),
       finished_at = clock_timestamp(), worker_id = null, claim_token = null, lease_expires_at = null, handle = null
     where j.id = ${job.id} and j.claim_token = ${job.claimToken} and j.status = any(${statusesBefore(finish.status)})
-    returning ${JOB_COLUMNS}`);
+      returning *)
+    select ${JOB_COLUMNS}, pg_notify('jobs', ${hint}) from ended j`);
   return row && toJob(row);
 }
 

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { testDatabase } from '../../../test/support/database.ts';
 import { testProject } from '../../../test/support/project.ts';
 import { sql } from '../../db/sql.ts';
@@ -8,10 +7,10 @@ import { AppError, errors } from '../errors.ts';
 import type { ClaimedJob, NewJob } from './job-model.ts';
 import { Jobs } from './jobs.ts';
 
-async function setUp(t: TestContext, options: { leaseSeconds?: number } = {}) {
+async function setUp(t: TestContext) {
   const db = await testDatabase(t);
   const project = await testProject(db);
-  const jobs = new Jobs({ db, events: project.events, ...options });
+  const jobs = new Jobs({ db, events: project.events });
   const create = (job: Partial<NewJob> = {}) => jobs.create(project.actor, { kind: 'table-import', ...job });
   const claim = (workerId = 'w1', storage = 10) => jobs.queue.claim({ workerId, slots: { storage, component: 10 } });
   return { db, ...project, jobs, create, claim };
@@ -92,22 +91,24 @@ test('a busy project leaves room for the others, and the lanes for each other', 
 });
 
 test('a job is not claimed before its time, and does not hold up its lock key until then', async (t) => {
-  const { create, claim } = await setUp(t);
-  const delayed = await create({ lockKey: 'k', availableAt: new Date(Date.now() + 300) });
+  const { db, jobs, create, claim } = await setUp(t);
+  const delayed = await create({ lockKey: 'k', availableAt: new Date(Date.now() + 3_600_000) });
   const next = await create({ lockKey: 'k' });
-  assert.deepEqual(ids(await claim()), [next.id]);
-  await sleep(350);
+  const [running] = await claim();
+  assert.equal(running?.id, next.id);
+  await db.query(sql`update jobs set available_at = now() where id = ${delayed.id}`);
   assert.deepEqual(await claim(), [], 'the lock is held');
-  assert.equal(delayed.status, 'created');
+  await jobs.end(running, { status: 'succeeded' });
+  assert.deepEqual(ids(await claim()), [delayed.id]);
 });
 
 test('a lease that ran out is claimed again, and the first worker can commit nothing any more', async (t) => {
-  const { db, jobs, create, claim } = await setUp(t, { leaseSeconds: 0.2 });
+  const { db, jobs, create, claim } = await setUp(t);
   const { id } = await create();
   const [first] = await claim('w1');
   assert.ok(first);
   assert.deepEqual(await claim('w2'), [], 'the lease holds');
-  await sleep(250);
+  await db.query(sql`update jobs set lease_expires_at = now() - interval '1 second' where id = ${id}`);
   const [second] = await claim('w2');
   assert.equal(second?.id, id);
   assert.equal(second?.attempt, 2);
@@ -131,16 +132,18 @@ test('a lease that ran out is claimed again, and the first worker can commit not
 });
 
 test('heartbeats keep a lease, and a worker is never given what it runs already', async (t) => {
-  const { jobs, create, claim } = await setUp(t, { leaseSeconds: 0.3 });
+  const { db, jobs, create, claim } = await setUp(t);
   const { id } = await create();
   const [held] = await claim('w1');
-  for (let i = 0; i < 4; i++) {
-    await sleep(150);
-    assert.deepEqual(await jobs.queue.heartbeat('w1', [id]), [{ id, claimToken: held?.claimToken, status: 'running' }]);
-    assert.deepEqual(await claim('w2'), []);
-  }
-  await sleep(350);
+  const expire = () => db.query(sql`update jobs set lease_expires_at = now() - interval '1 second'`);
+  await expire();
+  assert.deepEqual(await jobs.queue.heartbeat('w1', [id]), [{ id, claimToken: held?.claimToken, status: 'running' }]);
+  assert.deepEqual(await claim('w2'), [], 'renewed, because nobody else had taken it yet');
+  assert.deepEqual(await jobs.queue.heartbeat('w1', []), [], 'what the worker does not name is not kept for it');
+  await expire();
   assert.deepEqual(await jobs.queue.claim({ workerId: 'w1', slots: { storage: 1 }, running: [id] }), []);
+  assert.deepEqual(await jobs.queue.claim({ workerId: 'w2', slots: { storage: 1 }, takeOver: false }), []);
+  assert.deepEqual(ids(await claim('w2')), [id]);
 });
 
 test('what dead workers held is free at once', async (t) => {

@@ -12,11 +12,12 @@ import {
   finishHeld,
   keepHandle,
   lockHeld,
-  lockLane,
+  lockLanes,
   releaseHeld,
   renewLeases,
   requeueHeld,
 } from './job-queue-store.ts';
+import type { JobSignals } from './job-signals.ts';
 import type { JobStatus } from './job-status.ts';
 
 /**
@@ -27,7 +28,7 @@ import type { JobStatus } from './job-status.ts';
  * another worker claims the job again and the token of the first one opens nothing any more. So at most one worker can
  * ever commit for a job, whatever each of them believes.
  */
-export const LEASE_SECONDS = 30;
+const LEASE_SECONDS = 30;
 export const HEARTBEAT_MS = 10_000;
 
 /** A job that failed this often in ways that may pass has failed. */
@@ -47,22 +48,25 @@ export type ClaimRequest = {
   slots: Partial<Record<JobLane, number>>;
   /** Jobs the worker still runs itself: never given to it a second time. */
   running?: number[];
+  /** Whether to look for jobs whose worker is gone, too. That takes time to come true, so not every claim need ask. */
+  takeOver?: boolean;
 };
 
 export class JobQueue {
   readonly #db: Database;
-  readonly #leaseSeconds: number;
+  readonly #signals: JobSignals;
 
-  constructor(db: Database, options: { leaseSeconds?: number } = {}) {
+  constructor(db: Database, signals: JobSignals) {
     this.#db = db;
-    this.#leaseSeconds = options.leaseSeconds ?? LEASE_SECONDS;
+    this.#signals = signals;
   }
 
   /** Up to that many jobs, now held by the worker: first those whose worker has gone, then those that wait. */
-  async claim({ workerId, slots, running = [] }: ClaimRequest): Promise<ClaimedJob[]> {
+  async claim({ workerId, slots, running = [], takeOver = true }: ClaimRequest): Promise<ClaimedJob[]> {
     const lanes = (['storage', 'component'] as const).filter((lane) => (slots[lane] ?? 0) > 0);
     if (lanes.length === 0) return [];
     return this.#db.transaction(async (tx) => {
+      await lockLanes(tx, lanes);
       const claimed: ClaimedJob[] = [];
       for (const lane of lanes) {
         const limit = slots[lane] ?? 0;
@@ -70,12 +74,11 @@ export class JobQueue {
           workerId,
           lane,
           limit,
-          leaseSeconds: this.#leaseSeconds,
+          leaseSeconds: LEASE_SECONDS,
           excludedIds: running,
           projectLimit: LANE_LIMITS[lane],
         };
-        await lockLane(tx, lane);
-        const expired = await claimExpired(tx, claim);
+        const expired = takeOver ? await claimExpired(tx, claim) : [];
         claimed.push(...expired);
         if (expired.length < limit)
           claimed.push(...(await claimQueued(tx, { ...claim, limit: limit - expired.length })));
@@ -89,7 +92,7 @@ export class JobQueue {
    * names: a job whose claim never reached the worker must run out, not be kept for ever.
    */
   async heartbeat(workerId: string, ids: number[]): Promise<{ id: number; claimToken: string; status: JobStatus }[]> {
-    return renewLeases(this.#db, workerId, ids, this.#leaseSeconds);
+    return renewLeases(this.#db, workerId, ids, LEASE_SECONDS);
   }
 
   /** Frees at once what workers that are known to be gone have held. Answers how many jobs that were. */
@@ -106,14 +109,18 @@ export class JobQueue {
 
   /** The last state of a job. Part of `Jobs.finish`, which adds the event. */
   async finish(tx: Transaction, job: ClaimedJob, outcome: Outcome): Promise<Job> {
-    const finished = await finishHeld(tx, job, {
+    const finish = {
       status: outcome.status,
       result: outcome.result,
       error: outcome.status === 'failed' ? toJobError(outcome.error) : undefined,
       metrics: outcome.metrics,
       usage: outcome.usage,
-    });
-    if (finished) return finished;
+    };
+    const finished = await finishHeld(tx, job, finish, this.#signals.hint('end', job.id));
+    if (finished) {
+      this.#signals.afterEnd(tx, finished);
+      return finished;
+    }
     await this.checkHeld(tx, job, outcome.status);
     throw new Error(`job ${job.id} cannot become ${outcome.status} from where it is`);
   }

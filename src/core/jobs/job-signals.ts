@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { Database, Transaction } from '../../db/database.ts';
 import { uuidv4 } from '../../lib/ids.ts';
-import type { Job } from './job-model.ts';
+import type { Job, JobLane } from './job-model.ts';
 import { notifyJobs } from './job-queue-store.ts';
 
 /**
@@ -9,8 +9,8 @@ import { notifyJobs } from './job-queue-store.ts';
  * others. Hints only: every listener polls as well.
  */
 type Signals = {
-  /** There may be something to claim. */
-  wake: [];
+  /** There may be something to claim, in that lane or in any. */
+  wake: [lane: JobLane | undefined];
   /** A running job was asked to stop. */
   stop: [];
   /** A job is over; with the job itself where it ended in this process. */
@@ -34,31 +34,39 @@ export class JobSignals {
     return () => this.#emitter.off(name, listener as never);
   }
 
-  async wake(tx: Transaction): Promise<void> {
-    await notifyJobs(tx, `${this.#sender} wake`);
-    tx.afterCommit(() => this.#emitter.emit('wake'));
+  /** The text to notify others with; who changes a job does that in the same statement. */
+  hint(name: keyof Signals, detail: string | number = ''): string {
+    return `${this.#sender} ${name} ${detail}`;
   }
 
+  /** With the commit, everybody in this process hears that there is a job in the lane. */
+  afterCreate(tx: Transaction, lane: JobLane): void {
+    tx.afterCommit(() => this.#emitter.emit('wake', lane));
+  }
+
+  /** With the commit, everybody in this process hears of the end. */
+  afterEnd(tx: Transaction, job: Job): void {
+    tx.afterCommit(() => this.#emitter.emit('end', job.id, job));
+  }
+
+  /** Tells all processes, this one included, to look what was killed. */
   async stop(tx: Transaction): Promise<void> {
-    await notifyJobs(tx, `${this.#sender} stop`);
+    await notifyJobs(tx, this.hint('stop'));
     tx.afterCommit(() => this.#emitter.emit('stop'));
   }
 
+  /** Tells all processes of a job that ended without having run. */
   async end(tx: Transaction, job: Job): Promise<void> {
-    await notifyJobs(tx, `${this.#sender} end ${job.id}`);
-    tx.afterCommit(() => {
-      this.#emitter.emit('end', job.id, job);
-      // Something may have waited for this job's lock or place.
-      this.#emitter.emit('wake');
-    });
+    await notifyJobs(tx, this.hint('end', job.id));
+    this.afterEnd(tx, job);
   }
 
   #receive(payload: string): void {
-    const [sender, name, id] = payload.split(' ');
+    const [sender, name, detail] = payload.split(' ');
     if (sender === this.#sender) return;
     if (name === 'stop') this.#emitter.emit('stop');
-    if (name === 'end') this.#emitter.emit('end', Number(id), undefined);
-    if (name === 'wake' || name === 'end') this.#emitter.emit('wake');
+    if (name === 'end') this.#emitter.emit('end', Number(detail), undefined);
+    if (name === 'wake') this.#emitter.emit('wake', undefined);
   }
 
   #listen(): void {

@@ -185,17 +185,24 @@ test('whoever waits for a job hears of its end at once in the same process and s
   const elsewhere = await openDatabase({ connection: db.connection, log: silentLogger });
   try {
     const otherJobs = new Jobs({ db: elsewhere, events: new Events({ db: elsewhere }) });
-    const { id } = await jobs.create(actor, { kind: 'table-import' });
-    const here = jobs.awaitEnd(id);
-    const there = otherJobs.awaitEnd(id);
-    const held = await claimOne();
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    const start = Date.now();
-    await jobs.end(held, { status: 'succeeded', result: 1 });
-    assert.equal((await here).result, 1);
-    assert.ok(Date.now() - start < 100, `${Date.now() - start} ms in the same process`);
-    assert.equal((await there).result, 1);
-    assert.ok(Date.now() - start < 400, `${Date.now() - start} ms in another`);
+    const times: { here: number; there: number }[] = [];
+    let id = 0;
+    for (let i = 0; i < 8; i++) {
+      ({ id } = await jobs.create(actor, { kind: 'table-import' }));
+      const here = jobs.awaitEnd(id);
+      const there = otherJobs.awaitEnd(id);
+      const held = await claimOne();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      const start = Date.now();
+      await jobs.end(held, { status: 'succeeded', result: i });
+      assert.equal((await here).result, i);
+      const hereMs = Date.now() - start;
+      assert.equal((await there).result, i);
+      times.push({ here: hereMs, there: Date.now() - start });
+    }
+    // The best of several, since the machine may be busy. A poll alone would take half a second.
+    assert.ok(Math.min(...times.map(({ here }) => here)) < 150, JSON.stringify(times));
+    assert.ok(Math.min(...times.map(({ there }) => there)) < 300, JSON.stringify(times));
     assert.equal((await jobs.awaitEnd(id)).status, 'succeeded', 'also when it is over already');
     await assert.rejects(jobs.awaitEnd(1), coded('job.not-found'));
     const next = await jobs.create(actor, { kind: 'table-import' });

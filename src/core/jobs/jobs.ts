@@ -37,15 +37,11 @@ export class Jobs {
   readonly #waits: JobWaits;
   readonly #endListeners = new Set<(job: Job) => void>();
 
-  constructor(parts: { db: Database; events: Events; leaseSeconds?: number }) {
+  constructor(parts: { db: Database; events: Events }) {
     this.#db = parts.db;
     this.#events = parts.events;
     this.signals = new JobSignals(parts.db);
-    this.queue = new JobQueue(
-      parts.db,
-      this.signals,
-      parts.leaseSeconds === undefined ? {} : { leaseSeconds: parts.leaseSeconds },
-    );
+    this.queue = new JobQueue(parts.db, this.signals);
     this.#waits = new JobWaits(parts.db, this.signals);
   }
 
