@@ -15,6 +15,7 @@ const allowed: Record<string, string[]> = {
     'core/',
     'lib/',
     'db/sql.ts',
+    'db/filter-sql.ts',
     'db/database.ts',
     'drivers/engines/contract.ts',
     'drivers/runtimes/contract.ts',
