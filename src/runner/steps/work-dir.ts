@@ -1,4 +1,4 @@
-import { chmod, lstat, mkdir, readdir, rm, rmdir } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Runtime } from '../../drivers/runtimes/contract.ts';
 
@@ -35,8 +35,6 @@ export async function makeWorkDirectory(jobsDirectory: string, jobId: number, ro
 
 export async function removeJobDirectory(jobsDirectory: string, jobId: number): Promise<void> {
   await removeTree(join(jobsDirectory, String(jobId)));
-  // A root of its own (where programs could not reach the data directory) goes with its last job.
-  await rmdir(jobsDirectory).catch(() => undefined);
 }
 
 /** Removes also what a program has made unreadable, which needs help where the server is not root. */

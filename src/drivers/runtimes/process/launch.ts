@@ -33,10 +33,12 @@ export const groupOf = (spec: RunSpec) => join(spec.logDirectory, 'group');
 /**
  * The process that outlives the server: it waits for the program and writes down how it ended. A shell, because that is
  * a megabyte and a millisecond. The signals are caught (not ignored, which a child would inherit), so that a signal to
- * the group ends the program and not its witness.
+ * the group ends the program and not its witness. Only the logs are private: bubblewrap makes the parents of its mount
+ * points under this umask, and a program with a user id of its own has to get through them.
  */
 const witnessScript =
-  'trap : HUP INT TERM; umask 077; log=$1; shift; "$@" </dev/null >"$log/stdout.log" 2>"$log/stderr.log"; echo $? >"$log/exit"';
+  'trap : HUP INT TERM; umask 077; log=$1; shift; : >"$log/stdout.log"; : >"$log/stderr.log"; umask 022; ' +
+  '"$@" </dev/null >>"$log/stdout.log" 2>>"$log/stderr.log"; echo $? >"$log/exit"';
 
 /** Sets the limits as late as possible, where they hold for the program alone; ulimit counts files in 512 bytes. */
 const limitScript =

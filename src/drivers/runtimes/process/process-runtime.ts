@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { accessSync, constants, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { cp, lchown, readdir } from 'node:fs/promises';
+import { accessSync, constants, lstatSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cp, lchown, readdir, rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -68,6 +68,8 @@ export class ProcessRuntime implements Runtime {
   readonly #problem: string | undefined;
   readonly #live = new Map<string, LiveRun>();
   readonly #uids = new Set<number>();
+  /** Work roots made outside of the data directory. */
+  readonly #ownRoots = new Set<string>();
 
   constructor(launch: LaunchFacts, problem?: string) {
     this.#launch = launch;
@@ -88,7 +90,14 @@ export class ProcessRuntime implements Runtime {
     // A sandbox is set up by ourselves; a plain program of another user must get through every folder above by itself.
     if (this.mode === 'bubblewrap' || !this.#launch.isRoot || isReachable(preferred)) return preferred;
     const name = `millrace-${createHash('sha256').update(preferred).digest('hex').slice(0, 16)}`;
-    return join(tmpdir(), name);
+    const folder = join(tmpdir(), name);
+    mkdirSync(folder, { recursive: true, mode: 0o711 });
+    const { uid } = lstatSync(folder);
+    // The name can be guessed: somebody else's folder would give them our programs.
+    if (uid !== process.getuid?.() || !lstatSync(folder).isDirectory())
+      throw unusable(`${folder} belongs to somebody else`);
+    this.#ownRoots.add(folder);
+    return folder;
   }
 
   handleOf(spec: RunSpec): RunHandle {
@@ -148,6 +157,10 @@ export class ProcessRuntime implements Runtime {
   async close(): Promise<void> {
     for (const live of this.#live.values()) live.release();
     this.#live.clear();
+    for (const folder of this.#ownRoots) {
+      // Stays while runs live in it.
+      await rmdir(folder).catch(() => undefined);
+    }
   }
 
   async #prepare(spec: RunSpec, uid: number | undefined): Promise<LaunchPlan> {

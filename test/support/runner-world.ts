@@ -1,0 +1,187 @@
+import { mkdirSync } from 'node:fs';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { TestContext } from 'node:test';
+import pino from 'pino';
+import { ComponentRuns, type NewRun } from '../../src/core/components/component-runs.ts';
+import { Components } from '../../src/core/components/components.ts';
+import { Configurations } from '../../src/core/components/configurations.ts';
+import type { Core } from '../../src/core/core.ts';
+import { Files } from '../../src/core/files/files.ts';
+import type { Job } from '../../src/core/jobs/job-model.ts';
+import { Jobs } from '../../src/core/jobs/jobs.ts';
+import { Buckets } from '../../src/core/tables/buckets.ts';
+import { Lakes } from '../../src/core/tables/lakes.ts';
+import { ObjectMetadata } from '../../src/core/tables/object-metadata.ts';
+import { RowDeletes } from '../../src/core/tables/row-deletes.ts';
+import { Staging } from '../../src/core/tables/staging.ts';
+import { TableExports } from '../../src/core/tables/table-exports.ts';
+import { TableLoads } from '../../src/core/tables/table-loads.ts';
+import { Tables } from '../../src/core/tables/tables.ts';
+import { openDuckdbEngine } from '../../src/drivers/engines/duckdb/index.ts';
+import { openLocalFilestore } from '../../src/drivers/filestores/local/index.ts';
+import type { Runtime } from '../../src/drivers/runtimes/contract.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { bucketDeleteKind } from '../../src/runner/kinds/bucket-delete.ts';
+import { componentKind } from '../../src/runner/kinds/component.ts';
+import { rowsDeleteKind } from '../../src/runner/kinds/rows-delete.ts';
+import { tableCreateKind } from '../../src/runner/kinds/table-create.ts';
+import { tableDropKind } from '../../src/runner/kinds/table-drop.ts';
+import { tableExportKind } from '../../src/runner/kinds/table-export.ts';
+import { tableImportKind } from '../../src/runner/kinds/table-import.ts';
+import { createWorker, type Worker } from '../../src/runner/worker.ts';
+import { cleanup } from './cleanup.ts';
+import { testDatabase } from './database.ts';
+import { testProject } from './project.ts';
+
+/** Components for tests, by id: what their definition files say beyond the id. */
+export type TestComponents = Record<string, { run?: object; data?: object; configurationSchema?: object }>;
+
+/** Core, engine, files and a worker that runs components on the given runtime; everything but HTTP. */
+export async function runnerWorld(t: TestContext, options: { runtime: Runtime; components?: TestComponents }) {
+  const directory = await mkdtemp(path.join(tmpdir(), 'millrace-runner-'));
+  cleanup(t, () => rm(directory, { recursive: true, force: true }));
+  const folder = (name: string) => {
+    mkdirSync(path.join(directory, name), { recursive: true });
+    return path.join(directory, name);
+  };
+  const db = await testDatabase(t);
+  const project = await testProject(db);
+  const { events, actor, secrets } = project;
+  const lakes = new Lakes({ directory: folder('lakes') });
+  await lakes.relocate(db);
+  const jobs = new Jobs({ db, events, leaseSeconds: 3 });
+  const log = pino({ level: process.env.TEST_LOG ?? 'silent' });
+  const engine = await openDuckdbEngine({
+    directory: folder('engine'),
+    memoryLimitMb: 512,
+    threads: 2,
+    spillDirectory: folder('spill'),
+    log,
+  });
+  const filestore = await openLocalFilestore({ directory: folder('files') });
+  const clock = systemClock;
+  const files = new Files({
+    db,
+    filestore,
+    events,
+    clock,
+    signingKey: Buffer.alloc(32, 7),
+    scratchDirectory: folder('tmp'),
+  });
+  const components = await Components.load(await writeComponents(folder('components'), options.components ?? {}));
+  const parts = { db, events, jobs, files, engine, clock, staging: new Staging({ db }) };
+  const core: Core = {
+    ...project,
+    jobs,
+    files,
+    components,
+    tables: new Tables(parts),
+    buckets: new Buckets(parts),
+    metadata: new ObjectMetadata(parts),
+    configurations: new Configurations({ db, events, secrets, components }),
+    runs: new ComponentRuns({ db, jobs, components, secrets }),
+  };
+  const loads = new TableLoads(parts);
+  const jobsDirectory = folder('jobs');
+  let started = 0;
+
+  function startWorker(runtime = options.runtime): Worker {
+    const worker = createWorker({
+      jobs,
+      identity: core.identity,
+      events,
+      handlers: [
+        tableCreateKind(loads),
+        tableImportKind(loads),
+        tableExportKind(new TableExports({ ...parts, exportDirectory: folder('exports') })),
+        tableDropKind(core.tables),
+        rowsDeleteKind(new RowDeletes(parts)),
+        bucketDeleteKind(core.buckets),
+        componentKind({
+          core,
+          runtime,
+          sessions: engine.sessions,
+          jobsDirectory,
+          publicUrl: () => 'http://localhost:8000',
+        }),
+      ],
+      concurrency: { storage: 4, component: 4 },
+      log,
+      workerId: `test-${++started}`,
+      heartbeatMs: 200,
+    });
+    worker.start();
+    return worker;
+  }
+
+  let worker = startWorker();
+  cleanup(t, async () => {
+    await worker.stop(2000);
+    await options.runtime.close();
+    await engine.close();
+  });
+
+  return {
+    ...project,
+    core,
+    db,
+    directory,
+    jobsDirectory,
+    start: (run: NewRun) => core.runs.start(actor, run),
+    /** Runs a component to its end. */
+    async run(run: NewRun): Promise<Job> {
+      const job = await core.runs.start(actor, run);
+      return jobs.awaitEnd(job.id, AbortSignal.timeout(20_000));
+    },
+    end: (job: Job) => jobs.awaitEnd(job.id, AbortSignal.timeout(20_000)),
+    /** What the job said, oldest first. */
+    async said(job: Job, type?: string): Promise<string[]> {
+      const list = await events.list(actor, { runId: String(job.id), names: ['ext'], direction: 'asc', limit: 1000 });
+      return list.filter((event) => type === undefined || event.type === type).map(({ message }) => message);
+    },
+    /** A bucket with a table of these rows; the first row names the columns. */
+    async table(id: string, rows: string[][], primaryKey: string[] = []): Promise<void> {
+      const [stage = '', bucket = '', name = ''] = id.split('.');
+      await core.buckets.ensure(actor, `${stage}.${bucket}`);
+      const file = path.join(folder('tmp'), `${id}.csv`);
+      await writeFile(
+        file,
+        rows.map((row) => row.map((cell) => `"${cell.replaceAll('"', '""')}"`).join(',')).join('\n'),
+      );
+      const source = { kind: 'paths' as const, paths: [file] };
+      const load = await core.tables.importFrom(
+        actor,
+        { bucketId: `${stage}.${bucket}`, name, primaryKey },
+        source,
+        {},
+      );
+      const ended = await jobs.awaitEnd(load.id, AbortSignal.timeout(20_000));
+      if (ended.status !== 'succeeded') throw new Error(ended.error?.message);
+    },
+    /** All rows of a table, sorted, after the names of its columns. */
+    async rows(id: string): Promise<(string | null)[][]> {
+      const { columns, rows } = await core.tables.preview(actor, id, { limit: 1000 });
+      return [columns, ...rows.sort((a, b) => (String(a) < String(b) ? -1 : 1))];
+    },
+    /** Stops this server's worker as a shutdown does and starts another, on a runtime that knows the same machine. */
+    async restart(runtime: Runtime): Promise<void> {
+      await worker.stop(500);
+      worker = startWorker(runtime);
+    },
+    workFolders: () => readdir(jobsDirectory),
+  };
+}
+
+export type RunnerWorld = Awaited<ReturnType<typeof runnerWorld>>;
+
+async function writeComponents(folder: string, components: TestComponents): Promise<string> {
+  await writeFile(path.join(folder, 'known.json'), '[]');
+  for (const [id, definition] of Object.entries(components)) {
+    mkdirSync(path.join(folder, id), { recursive: true });
+    const json = { id, type: 'application', name: id, ...definition };
+    await writeFile(path.join(folder, id, 'component.json'), JSON.stringify(json));
+  }
+  return folder;
+}
