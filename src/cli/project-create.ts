@@ -17,7 +17,7 @@ export async function projectCreate(name: string, options: ConfigFlags): Promise
   const { config } = loadFromFlags(options);
   const { url, manageToken } = findServer(config);
   const answer = await post(`${url}/manage/projects`, manageToken, { name });
-  const { project, keboola, airbyte, syncano } = (answer as { credentials: ProjectCredentials }).credentials;
+  const { project, keboola, airbyte, syncano } = answer as ProjectCredentials;
   const credentials = { url, project, keboola, airbyte, syncano };
   if (options.json) {
     printLine(JSON.stringify(credentials));
