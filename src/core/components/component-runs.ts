@@ -35,6 +35,8 @@ export type NewRun = {
   options?: { [key: string]: Json } | undefined;
 };
 
+const MAX_TEXT = 1000;
+
 /** Puts runs of components into the queue. What can be refused is refused here, before there is a job. */
 export class ComponentRuns {
   readonly #parts: { db: Database; jobs: Jobs; components: Components; secrets: Secrets };
@@ -54,6 +56,14 @@ export class ComponentRuns {
     const definition = components.get(run.componentId);
     if (!canRunComponent(actor, run.componentId)) throw runErrors.componentForbidden(run.componentId);
     assertRunnable(actor, definition);
+    assertTexts({
+      config: run.configurationId,
+      tag: run.tag,
+      parentRunId: run.parentRunId,
+      deduplicationId: run.deduplicationId,
+      variableValuesId: run.variableValuesId,
+      configRowIds: run.rowIds,
+    });
     const { componentId } = run;
     const configData =
       run.configData === undefined
@@ -106,6 +116,15 @@ export class ComponentRuns {
   }
 }
 
+/** These are columns that jobs are searched by, with all that a database cannot take in them. */
+function assertTexts(texts: Record<string, string | string[] | undefined>): void {
+  for (const [name, value] of Object.entries(texts)) {
+    for (const text of [value ?? []].flat()) {
+      if (text.length > MAX_TEXT || text.includes('\0')) throw runErrors.invalidText(name);
+    }
+  }
+}
+
 function assertRunnable(actor: Actor, definition: ComponentDefinition): void {
   if (!definition.run) throw componentErrors.notInstalled(definition.id);
   if (!actor.isDefaultBranch && definition.features.includes('dev-branch-job-blocked')) {
@@ -141,6 +160,8 @@ const runErrors = {
         retryable: false,
       },
     ),
+  invalidText: (name: string) =>
+    new AppError('invalid', 'run.invalid-text', `The "${name}" parameter is too long or has a NUL character.`),
   blockedInBranch: () =>
     new AppError('invalid', 'run.blocked-in-branch', 'This component cannot be run in a development branch.'),
   variablesTwice: () =>

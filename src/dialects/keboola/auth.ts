@@ -15,10 +15,17 @@ export function registerStorageAuth(scope: FastifyInstance, deps: KeboolaDeps): 
     if (secret === undefined) throw errors.tokenMissing();
     request.actor = await deps.core.identity.authenticateStorageToken(secret, {
       branchId: branchIdOf(request),
-      runId: headerText(request, 'x-kbc-runid'),
+      runId: runIdOf(request),
       origin: { address: request.ip, userAgent: headerText(request, 'user-agent') },
     });
   });
+}
+
+/** Jobs and events are searched by it, and no index takes a text of any length. */
+function runIdOf(request: FastifyRequest): string | undefined {
+  const runId = headerText(request, 'x-kbc-runid');
+  if (runId !== undefined && runId.length > 1000) throw errors.invalid('The X-KBC-RunId header is too long.');
+  return runId;
 }
 
 /** Manage tokens: `X-KBC-ManageApiToken`. They act on organizations and projects, never inside one. */

@@ -88,11 +88,13 @@ function invalid(message: string): AppError {
   return new AppError('invalid', 'job.invalid-query', message);
 }
 
-/** `x=a`, `x[]=a&x[]=b` and `x[0]=a` alike; undefined when the member is not there. */
+/** `x=a`, `x[]=a&x[]=b` and `x[0]=a` alike; undefined when the member is not there. What no text can be matches nothing. */
 function values(query: Query, key: string): string[] | undefined {
   const value = query[key];
   if (value === undefined || value === null) return undefined;
-  return (typeof value === 'object' ? Object.values(value) : [value]).map(String);
+  return (typeof value === 'object' ? Object.values(value) : [value])
+    .map(String)
+    .filter((text) => !text.includes('\0'));
 }
 
 /** Texts that are no numbers match nothing. */

@@ -151,6 +151,9 @@ test('refused bodies', async (t) => {
     [{ orchestrationTaskId: 7 }, 400, /value must be a string/],
     [{ variableValuesId: 'a', variableValuesData: { values: [{ name: 'a', value: 'b' }] } }, 400, /but not both/],
     [{ configData: 'text' }, 400, /must be an object/],
+    [{ config: 'a\0b' }, 400, /"config" parameter is too long or has a NUL/],
+    [{ parentRunId: '1.'.repeat(2000) }, 400, /"parentRunId" parameter is too long/],
+    [{ configRowIds: ['\0'] }, 400, /"configRowIds" parameter/],
   ];
   for (const [body, status, message] of cases) {
     const answer = await app.call('POST', '/queue/jobs', { component: componentId, ...body });
@@ -164,6 +167,8 @@ test('refused bodies', async (t) => {
   }
   assert.equal((await create(app, { config: 'off', mode: 'forceRun' })).mode, 'forceRun');
   assert.equal((await app.call('POST', '/queue/jobs', {}, { token: null })).status, 401);
+  const headers = { 'x-kbc-runid': '1.'.repeat(2000) };
+  assert.equal((await app.call('POST', '/queue/jobs', { component: componentId }, { headers })).status, 400);
   const scoped = await app.tokenActor({ componentAccess: ['dummy'] });
   const refused = await app.call('POST', '/queue/jobs', { component: componentId }, { token: scoped.secret });
   assert.equal(refused.status, 403);
@@ -283,6 +288,7 @@ test('search', async (t) => {
     [`?id[0]=${r}&id[1]=${d}&sortOrder=asc`, [r, d]],
     ['?id=abc', []],
     ['?config=11', [d, r]],
+    ['?config=%00', []],
     [`?componentId=${componentId}&configId=11`, [d, r]],
     ['?component=keboola.ex-http', []],
     ['?componentProps[type]=transformations', [d, c, r]],
