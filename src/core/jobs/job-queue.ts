@@ -54,10 +54,12 @@ export type ClaimRequest = {
 
 export class JobQueue {
   readonly #db: Database;
+  readonly #leaseSeconds: number;
   readonly #signals: JobSignals;
 
-  constructor(db: Database, signals: JobSignals) {
+  constructor(db: Database, signals: JobSignals, leaseSeconds = LEASE_SECONDS) {
     this.#db = db;
+    this.#leaseSeconds = leaseSeconds;
     this.#signals = signals;
   }
 
@@ -74,7 +76,7 @@ export class JobQueue {
           workerId,
           lane,
           limit,
-          leaseSeconds: LEASE_SECONDS,
+          leaseSeconds: this.#leaseSeconds,
           excludedIds: running,
           projectLimit: LANE_LIMITS[lane],
         };
@@ -92,7 +94,7 @@ export class JobQueue {
    * names: a job whose claim never reached the worker must run out, not be kept for ever.
    */
   async heartbeat(workerId: string, ids: number[]): Promise<{ id: number; claimToken: string; status: JobStatus }[]> {
-    return renewLeases(this.#db, workerId, ids, LEASE_SECONDS);
+    return renewLeases(this.#db, workerId, ids, this.#leaseSeconds);
   }
 
   /** Frees at once what workers that are known to be gone have held. Answers how many jobs that were. */

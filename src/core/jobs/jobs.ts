@@ -37,11 +37,12 @@ export class Jobs {
   readonly #waits: JobWaits;
   readonly #endListeners = new Set<(job: Job) => void>();
 
-  constructor(parts: { db: Database; events: Events }) {
+  /** `leaseSeconds`: how long a worker may be silent; shorter only where a test waits for it. */
+  constructor(parts: { db: Database; events: Events; leaseSeconds?: number }) {
     this.#db = parts.db;
     this.#events = parts.events;
     this.signals = new JobSignals(parts.db);
-    this.queue = new JobQueue(parts.db, this.signals);
+    this.queue = new JobQueue(parts.db, this.signals, parts.leaseSeconds);
     this.#waits = new JobWaits(parts.db, this.signals);
   }
 
