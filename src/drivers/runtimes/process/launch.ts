@@ -1,5 +1,5 @@
 import { existsSync, lstatSync, readlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { RunSpec } from '../contract.ts';
 
 /** How this machine lets us start other people's programs; found out once when the runtime opens. */
@@ -160,6 +160,7 @@ function sandboxArguments(facts: LaunchFacts, { spec, relocated }: LaunchPlan): 
     groupOf(spec),
     '/etc/group',
     ...[...systemSettings, ...network].flatMap(readOnly),
+    ...spec.readOnlyPaths.flatMap(foldersAbove),
     ...spec.readOnlyPaths.flatMap((path) => ['--ro-bind', relocated.get(path) ?? path, path]),
     '--bind',
     spec.workDirectory,
@@ -171,6 +172,12 @@ function sandboxArguments(facts: LaunchFacts, { spec, relocated }: LaunchPlan): 
     '--chdir',
     '/',
   ];
+}
+
+/** Left to itself, bubblewrap makes the folders above a mount point for root alone (0700); `--dir` makes them 0755. */
+function foldersAbove(path: string): string[] {
+  const above = dirname(path);
+  return above === '/' ? [] : [...foldersAbove(above), '--dir', above];
 }
 
 /** What programs of the system need of /etc; nothing with a password in it. */
