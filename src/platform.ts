@@ -133,6 +133,7 @@ async function open(options: PlatformOptions, log: Logger, lifecycle: Lifecycle)
   const key = encryptionKey(config);
   const { core, lakes } = await createCore({ db, engine, filestore, key, home });
   await core.secrets.checkKey(db);
+  await core.events.repairAfterRestore();
   await lakes.relocate(db);
   const credentials = await ensureCredentials(core.projects, folder('credentials.json'), shared, say);
 
