@@ -154,8 +154,10 @@ function sum(rows: string[][], column: number): number {
 
 /** Real public data from the npm package vega-datasets (US airports and domestic flights of 2008). */
 function dataset(name: string): Buffer {
-  const entry = createRequire(import.meta.url).resolve('vega-datasets/package.json');
-  return readFileSync(path.join(path.dirname(entry), 'data', name));
+  const entry = createRequire(import.meta.url).resolve('vega-datasets');
+  const folder = path.join('node_modules', 'vega-datasets');
+  const root = entry.slice(0, entry.lastIndexOf(folder) + folder.length);
+  return readFileSync(path.join(root, 'data', name));
 }
 
 const sqlConfiguration = {
