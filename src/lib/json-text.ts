@@ -3,7 +3,7 @@
  * numbers beyond 2^53, and Keboola's clients compare configurations as text: so these are kept, changed and answered
  * as text, and parsed only where somebody reads them.
  */
-import type { Json } from "./json.ts";
+import type { Json } from './json.ts';
 
 /** Deeper texts than this would overflow the stack of whoever walks them recursively. */
 const MAX_DEPTH = 256;
