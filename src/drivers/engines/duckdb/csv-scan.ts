@@ -50,6 +50,8 @@ export async function scanCsv<Result>(
 
   try {
     for (;;) {
+      // Read by one core, DuckDB drops a value whose quote is never closed, and all after it, without a word.
+      if ((way === 'sequential' || way === 'long-rows') && !(await quotesPair(parts, format))) way = 'rewritten';
       if (way === 'rewritten') {
         parts = await rewriteParts(options, parts);
         format = REWRITTEN_FORMAT;
@@ -88,6 +90,20 @@ async function nonEmptyParts(source: CsvSource): Promise<Part[]> {
     if (record !== undefined) parts.push({ path, newLine: record.terminator === '\r\n' ? '\\r\\n' : '\\n' });
   }
   return parts;
+}
+
+/** An odd number of quotes means that one may be open at the end; our own reader then says whether it is. */
+async function quotesPair(parts: Part[], { enclosure, compression }: CsvSource['format']): Promise<boolean> {
+  if (enclosure === '') return true;
+  const quote = Buffer.from(enclosure);
+  for (const { path } of parts) {
+    let isOpen = false;
+    for await (const chunk of csvBytes(path, compression)) {
+      for (let at = chunk.indexOf(quote); at >= 0; at = chunk.indexOf(quote, at + quote.length)) isOpen = !isOpen;
+    }
+    if (isOpen) return false;
+  }
+  return true;
 }
 
 async function rewriteParts({ connection, source, scratch }: CsvScanOptions, parts: Part[]): Promise<Part[]> {
