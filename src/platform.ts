@@ -36,6 +36,7 @@ import { engines, filestores, runtimes } from './drivers/registry.ts';
 import { systemClock } from './lib/clock.ts';
 import { lockDirectory } from './lib/directory-lock.ts';
 import { Lifecycle } from './lib/lifecycle.ts';
+import { isLoopback } from './lib/loopback.ts';
 import { packageRoot } from './lib/package-root.ts';
 import { ensurePrivateFile, readIfThere, writePrivateFile } from './lib/private-file.ts';
 import { bucketDeleteKind } from './runner/kinds/bucket-delete.ts';
@@ -381,10 +382,6 @@ function explainListen(error: unknown, { host, port }: Config): unknown {
   };
   const reason = code === undefined ? undefined : reasons[code];
   return reason === undefined ? error : new AppError('invalid', 'platform.cannot-listen', reason, { cause: error });
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\./.test(host);
 }
 
 function openLog(file: string): DestinationStream & { flushSync(): void } {

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Config } from '../config.ts';
 import { chooseLauncher, findPostgresBinaries, findProgram } from '../db/postgres-binaries.ts';
+import { runtimes } from '../drivers/registry.ts';
+import { isLoopback } from '../lib/loopback.ts';
 import { type ConfigFlags, loadFromFlags } from './options.ts';
 import { printLine } from './output.ts';
 
@@ -108,22 +110,18 @@ async function checkDuckdb(): Promise<Finding> {
   }
 }
 
-function checkSandbox(config: Config): Finding {
+/** Asks the runtime itself, so that doctor and server never disagree. */
+async function checkSandbox(config: Config): Promise<Finding> {
   const name = 'bubblewrap';
-  const program = findProgram('bwrap');
-  const args = ['--unshare-all', '--ro-bind', '/', '/', '--proc', '/proc', '--dev', '/dev', '/bin/true'];
-  const works = program !== undefined && spawnSync(program, args, { stdio: 'ignore', timeout: 10_000 }).status === 0;
-  if (works) return { name, result: 'ok', detail: 'components run in a sandbox' };
-  return {
-    name,
-    result: config.runtime === 'bubblewrap' ? 'fail' : 'warn',
-    detail: program
-      ? 'installed, but user namespaces are refused to it'
-      : 'not installed; components run without a sandbox',
-    remedy: program
-      ? 'Allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, or the seccomp profile of the container).'
-      : 'Install it, for example with: apt-get install bubblewrap',
-  };
+  const { openProcessRuntime } = await runtimes.process();
+  const runtime = await openProcessRuntime({ mode: 'bubblewrap', log: { warn() {} } });
+  try {
+    await runtime.check();
+    return { name, result: 'ok', detail: 'components run in a sandbox' };
+  } catch (error) {
+    const isNeeded = config.runtime === 'bubblewrap' || (config.runtime === 'auto' && !isLoopback(config.host));
+    return { name, result: isNeeded ? 'fail' : 'warn', detail: (error as Error).message };
+  }
 }
 
 function checkPython(): Finding {

@@ -203,15 +203,16 @@ async function runToEnd(launcher: Launcher, binary: string, binaryArgs: string[]
   if (code !== 0) throw new Error(`${path.basename(binary)} failed: ${output.trim()}`);
 }
 
+/** The database that initdb makes gets our name: making another would copy 300 files at every first start. */
 async function ensureDatabase(socketDirectory: string): Promise<void> {
-  const client = new pg.Client({ host: socketDirectory, user: USER, database: 'postgres' });
+  const client = new pg.Client({ host: socketDirectory, user: USER, database: 'template1' });
   client.on('error', () => {
     // The query that was running reports it.
   });
   await client.connect();
   try {
     const found = await client.query('select 1 from pg_database where datname = $1', [DATABASE]);
-    if (found.rowCount === 0) await client.query(`create database ${DATABASE}`);
+    if (found.rowCount === 0) await client.query(`alter database postgres rename to ${DATABASE}`);
   } finally {
     await client.end();
   }

@@ -156,7 +156,7 @@ async function buildTemplate(host: string): Promise<string> {
 }
 
 async function withAdmin<T>(host: string, act: (admin: pg.Client) => Promise<T>): Promise<T> {
-  const admin = new pg.Client({ host, user: 'millrace', database: 'postgres' });
+  const admin = new pg.Client({ host, user: 'millrace', database: 'millrace' });
   await admin.connect();
   try {
     return await act(admin);
