@@ -1,10 +1,10 @@
 import { Socket } from 'node:net';
 import { DuckDBInstance, StatementType } from '@duckdb/node-api';
 import { AppError, errors } from '../../../core/errors.ts';
-import type { SessionColumn, TableVersion } from '../contract.ts';
+import type { SessionColumn, SessionSpec } from '../contract.ts';
 import { serveChannel } from './channel.ts';
 import { diskFull, duckdbFault } from './errors.ts';
-import { column, identifier, literal, literals, relation } from './sql.ts';
+import { column, condition, identifier, literal, literals, mentionedFields, relation } from './sql.ts';
 import { changedTables, type SqlStatement, splitStatements, statementRole } from './sql-script.ts';
 
 /**
@@ -13,7 +13,7 @@ import { changedTables, type SqlStatement, splitStatements, statementRole } from
  * ATTACH, LOAD, SET ...) are refused by kind, because paths allowed for reading would be allowed for writing as well.
  */
 export type SessionStart = {
-  tables: { name: string; version: TableVersion; columns: { fieldId: number; name: string }[] }[];
+  tables: SessionSpec['tables'];
   /** Existing directory for exported tables and spill files. */
   directory: string;
   memoryLimitMb: number;
@@ -42,13 +42,13 @@ async function start(spec: SessionStart): Promise<void> {
     ),
   );
   hidden = [...files.map(({ name, path }): [string, string] => [path, name]), [spec.directory, '']];
-  for (const { name, version, columns } of spec.tables) {
+  for (const { name, version, columns, filter, limit } of spec.tables) {
     const cells = columns.map((item) => `${column(item.fieldId)} AS ${identifier(item.name)}`);
-    const from = relation(
-      version,
-      columns.map(({ fieldId }) => fieldId),
-    );
-    await connection.run(`CREATE VIEW ${identifier(name)} AS SELECT ${cells.join(', ')} FROM ${from}`);
+    const scanned = [...new Set([...columns.map(({ fieldId }) => fieldId), ...mentionedFields(filter)])];
+    const where = filter === undefined ? '' : ` WHERE ${condition(filter, version.columns)}`;
+    const rows = `${where}${limit === undefined ? '' : ` LIMIT ${Math.trunc(limit)}`}`;
+    const from = relation(version, scanned);
+    await connection.run(`CREATE VIEW ${identifier(name)} AS SELECT ${cells.join(', ')} FROM ${from}${rows}`);
     viewed.set(name.toLowerCase(), name);
   }
   for (const [setting, value] of [
