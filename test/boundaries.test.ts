@@ -39,6 +39,7 @@ const allowed: Record<string, string[]> = {
   'dialects/keboola/': ['dialects/keboola/', 'core/', 'lib/', 'config.ts'],
   'http/': ['http/', 'dialects/', 'core/', 'lib/', 'config.ts'],
   'platform.ts': [''],
+  'platform/': [''],
   'cli/': ['cli/', 'lib/', 'config.ts', 'platform.ts', 'core/errors.ts', 'db/', 'drivers/'],
   'main.ts': ['cli/'],
 };

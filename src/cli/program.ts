@@ -1,7 +1,5 @@
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { Command } from 'commander';
-import { packageRoot } from '../lib/package-root.ts';
+import { version } from '../lib/version.ts';
 import { fail } from './output.ts';
 
 /**
@@ -19,7 +17,7 @@ export async function runCommandLine(argv: string[]): Promise<void> {
 export function buildProgram(): Command {
   const program = new Command('millrace')
     .description('One self-hosted data platform that speaks Keboola Connection, Airbyte and Syncano over one core.')
-    .version(readVersion(), '-V, --version', 'print the version')
+    .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .showHelpAfterError('(millrace --help shows what there is)');
 
@@ -79,8 +77,4 @@ function addServerOptions(command: Command): Command {
     .option('--tls-key <file>', 'private key of the certificate in PEM')
     .option('--config <file>', 'configuration file instead of ./millrace.yaml')
     .option('--json', 'when ready, print exactly one line of JSON');
-}
-
-function readVersion(): string {
-  return (JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8')) as { version: string }).version;
 }

@@ -66,7 +66,7 @@ const DATABASE = 'millrace';
 /** A socket path has room for 107 bytes; the file name of the socket takes 15 of them. */
 const SOCKET_DIRECTORY_MAX_BYTES = 84;
 const START_LIMIT_MS = 5 * 60_000;
-const STOP_LIMIT_MS = 5000;
+const STOP_LIMIT_MS = 1500;
 const LOG_MAX_BYTES = 10 * 1024 * 1024;
 const RESTART = { firstMs: 100, maxMs: 30_000 };
 

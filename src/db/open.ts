@@ -27,7 +27,8 @@ export async function openDatabase({ connection, log }: OpenOptions): Promise<Da
   };
   const pool = new pg.Pool(config);
   // A connection that dies while idle is replaced at the next query; without this listener it would end the process.
-  pool.on('error', (error) => log.warn({ err: error }, 'an idle database connection was lost'));
+  // The driver hangs the whole client on the error, which is nothing for a log.
+  pool.on('error', ({ message }) => log.info({ reason: message }, 'an idle database connection was lost'));
   pool.on('connect', (client) => {
     client.on('error', (error) => log.debug({ err: error }, 'a database connection was lost'));
   });

@@ -1,0 +1,61 @@
+import { hkdfSync } from 'node:crypto';
+import path from 'node:path';
+import { ComponentRuns } from '../core/components/component-runs.ts';
+import { Components } from '../core/components/components.ts';
+import { Configurations } from '../core/components/configurations.ts';
+import type { Core } from '../core/core.ts';
+import { Events } from '../core/events/events.ts';
+import { Files } from '../core/files/files.ts';
+import { Identity } from '../core/identity/identity.ts';
+import { Jobs } from '../core/jobs/jobs.ts';
+import { Projects } from '../core/projects/projects.ts';
+import { Secrets } from '../core/secrets/secrets.ts';
+import { Buckets } from '../core/tables/buckets.ts';
+import { Lakes } from '../core/tables/lakes.ts';
+import { ObjectMetadata } from '../core/tables/object-metadata.ts';
+import { Tables } from '../core/tables/tables.ts';
+import type { Database } from '../db/database.ts';
+import type { Engine } from '../drivers/engines/contract.ts';
+import type { Filestore } from '../drivers/filestores/contract.ts';
+import { systemClock } from '../lib/clock.ts';
+import { packageRoot } from '../lib/package-root.ts';
+import { version } from '../lib/version.ts';
+
+export type CoreParts = { db: Database; engine: Engine; filestore: Filestore; key: Buffer; home: string };
+
+/** One of everything the platform can do, over one database, engine and file store. */
+export async function composeCore({
+  db,
+  engine,
+  filestore,
+  key,
+  home,
+}: CoreParts): Promise<{ core: Core; lakes: Lakes }> {
+  const clock = systemClock;
+  const events = new Events({ db });
+  const identity = new Identity({ db, events, clock });
+  const lakes = new Lakes({ directory: path.join(home, 'lakes'), createdBy: `Millrace ${version}` });
+  const projects = new Projects({ db, identity, events, lakes });
+  const secrets = new Secrets(key);
+  const jobs = new Jobs({ db, events });
+  const signingKey = Buffer.from(hkdfSync('sha256', key, '', 'millrace blob grants', 32));
+  const files = new Files({ db, filestore, events, clock, signingKey, scratchDirectory: path.join(home, 'tmp') });
+  const components = await Components.load(path.join(packageRoot, 'components'));
+  return {
+    lakes,
+    core: {
+      projects,
+      identity,
+      secrets,
+      events,
+      jobs,
+      tables: new Tables({ db, events, jobs, engine, clock }),
+      buckets: new Buckets({ db, events, jobs, clock }),
+      files,
+      components,
+      configurations: new Configurations({ db, events, secrets, components }),
+      runs: new ComponentRuns({ db, jobs, components, secrets }),
+      metadata: new ObjectMetadata({ db, events, clock }),
+    },
+  };
+}

@@ -1,0 +1,97 @@
+import path from 'node:path';
+import type { Config } from '../config.ts';
+import type { Core } from '../core/core.ts';
+import { FileSweeper } from '../core/files/file-sweeper.ts';
+import { RowDeletes } from '../core/tables/row-deletes.ts';
+import { Staging } from '../core/tables/staging.ts';
+import { Sweeper } from '../core/tables/sweeper.ts';
+import { TableExports } from '../core/tables/table-exports.ts';
+import { TableLoads } from '../core/tables/table-loads.ts';
+import type { Database } from '../db/database.ts';
+import type { Engine } from '../drivers/engines/contract.ts';
+import type { Filestore } from '../drivers/filestores/contract.ts';
+import { runtimes } from '../drivers/registry.ts';
+import { systemClock } from '../lib/clock.ts';
+import type { Logger } from '../lib/logger.ts';
+import { isLoopback } from '../lib/loopback.ts';
+import { bucketDeleteKind } from '../runner/kinds/bucket-delete.ts';
+import { componentKind } from '../runner/kinds/component.ts';
+import { rowsDeleteKind } from '../runner/kinds/rows-delete.ts';
+import { tableCreateKind } from '../runner/kinds/table-create.ts';
+import { tableDropKind } from '../runner/kinds/table-drop.ts';
+import { tableExportKind } from '../runner/kinds/table-export.ts';
+import { tableImportKind } from '../runner/kinds/table-import.ts';
+import { sweepJobDirectories } from '../runner/steps/work-dir.ts';
+import { createWorker } from '../runner/worker.ts';
+
+export type WorkerParts = {
+  config: Config;
+  core: Core;
+  db: Database;
+  engine: Engine;
+  log: Logger;
+  say: (line: string) => void;
+  workerId: string;
+  publicUrl: () => string;
+};
+
+/** The worker with a handler for every job kind. It does not run yet. */
+export async function composeWorker(options: WorkerParts) {
+  const { config, core, db, engine, log, say, workerId, publicUrl } = options;
+  const { events, files, jobs, identity } = core;
+  const home = config.dataDirectory;
+  const runtime = await (await runtimes.process()).openProcessRuntime({
+    // Without a sandbox only while nobody else can reach us, unless the operator has said so.
+    mode: config.runtime === 'auto' && !isLoopback(config.host) ? 'bubblewrap' : config.runtime,
+    log: {
+      warn(message) {
+        log.warn({}, message);
+        say(message);
+      },
+    },
+  });
+  const jobsDirectory = path.join(home, 'jobs');
+  const unfinished = (ids: number[]) => jobs.unfinished(ids);
+  await sweepJobDirectories({ jobsDirectory, runtime, unfinished });
+  const parts = { db, events, files, engine, staging: new Staging({ db }), clock: systemClock };
+  const loads = new TableLoads(parts);
+  const worker = createWorker({
+    jobs,
+    identity,
+    events,
+    handlers: [
+      tableCreateKind(loads),
+      tableImportKind(loads),
+      tableExportKind(new TableExports({ ...parts, exportDirectory: path.join(home, 'tmp', 'exports') })),
+      tableDropKind(core.tables),
+      rowsDeleteKind(new RowDeletes(parts)),
+      bucketDeleteKind(core.buckets),
+      componentKind({ core, runtime, sessions: engine.sessions, jobsDirectory, publicUrl }),
+    ],
+    concurrency: { storage: config.storageConcurrency, component: config.componentConcurrency },
+    log,
+    workerId,
+  });
+  return { worker, runtime };
+}
+
+export type SweeperParts = { config: Config; db: Database; filestore: Filestore; core: Core; log: Logger };
+
+/** What removes files that nothing needs any more. */
+export function composeSweepers({ config, db, filestore, core, log }: SweeperParts) {
+  const clock = systemClock;
+  const tables = new Sweeper({ db, clock, log, retentionDays: config.tableRetentionDays });
+  const files = new FileSweeper({ db, filestore, events: core.events, clock, log });
+  let first: Promise<unknown> = Promise.resolve();
+  return {
+    start() {
+      tables.start();
+      files.start();
+      // What the server before us left half-written goes at once, not after the first interval.
+      first = tables.sweepOnce().catch((error: unknown) => log.warn({ err: error }, 'the first sweep failed'));
+    },
+    async stop() {
+      await Promise.all([tables.stop(), files.stop(), first]);
+    },
+  };
+}
