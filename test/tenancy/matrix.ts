@@ -57,6 +57,11 @@ export const MATRIX: Record<string, Call> = {
     params: ({ bucketId }) => ({ bucketId }),
     body: ({ fileId }) => ({ name: 'stolen', dataFileId: fileId }),
   },
+  // Without a name it is refused at once; with one the answer waits for a worker.
+  [`POST ${storage}/buckets/:bucketId/tables`]: {
+    params: ({ bucketId }) => ({ bucketId }),
+    body: () => ({ dataString: '' }),
+  },
   [`GET ${storage}/buckets/:id/metadata`]: { params: ({ bucketId }) => ({ id: bucketId }) },
   [`POST ${storage}/buckets/:id/metadata`]: { params: ({ bucketId }) => ({ id: bucketId }), body: metadataBody },
   [`DELETE ${storage}/buckets/:id/metadata/:metadataId`]: {
@@ -72,6 +77,10 @@ export const MATRIX: Record<string, Call> = {
   [`POST ${storage}/tables/:tableId/import-async`]: {
     params: ({ tableId }) => ({ tableId }),
     body: ({ fileId }) => ({ dataFileId: fileId }),
+  },
+  [`POST ${storage}/tables/:tableId/import`]: {
+    params: ({ tableId }) => ({ tableId }),
+    body: () => ({ dataString: 'a' }),
   },
   [`POST ${storage}/tables/:tableId/export-async`]: { params: ({ tableId }) => ({ tableId }) },
   [`DELETE ${storage}/tables/:tableId/rows`]: {

@@ -24,6 +24,7 @@ import { registerIndexRoutes } from './storage/index-routes.ts';
 import { registerJobRoutes } from './storage/job-routes.ts';
 import { registerMetadataRoutes } from './storage/metadata-routes.ts';
 import { registerTableRoutes } from './storage/table-routes.ts';
+import { registerTableUploadRoutes } from './storage/table-upload-routes.ts';
 import { registerTicketRoutes } from './storage/ticket-routes.ts';
 import { registerTokenRoutes } from './storage/token-routes.ts';
 import { registerSyrupJobRoutes } from './syrup/job-routes.ts';
@@ -40,6 +41,7 @@ const STORAGE_ROUTES: readonly Register[] = [
   registerBranchRoutes,
   registerBucketRoutes,
   registerTableRoutes,
+  registerTableUploadRoutes,
   registerMetadataRoutes,
   registerFileRoutes,
   registerJobRoutes,

@@ -25,10 +25,8 @@ export const NOT_BUILT: readonly NotBuilt[] = [
   ['POST', '/buckets/:id/scheduled-tasks/refresh'],
   ['DELETE', '/scheduled-tasks/:id'],
 
-  ['POST', '/buckets/:id/tables'],
   ['POST', '/buckets/:id/tables-definition'],
   ['POST', '/buckets/:id/table-aliases'],
-  ['POST', '/tables/:id/import'],
   ['GET', '/tables/:id/export'],
   ['PUT', '/tables/:id/definition'],
   ['POST', '/tables/:id/columns'],

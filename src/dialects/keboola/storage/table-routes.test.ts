@@ -324,3 +324,40 @@ test('what is wrong with a request is said at once', async (t) => {
     else assert.match(answer.json.error, message, what);
   }
 });
+
+test('the old calls load rows that come in the request itself', async (t) => {
+  const { call } = await storageClient(t);
+  await call('POST', '/buckets', { stage: 'in', name: 'main' });
+  const part = (name: string, value: string, file = '') =>
+    `--b\r\nContent-Disposition: form-data; name="${name}"${file && `; filename="${file}"`}\r\n\r\n${value}\r\n`;
+  const multipart = { 'content-type': 'multipart/form-data; boundary=b' };
+  const form = { 'content-type': 'application/x-www-form-urlencoded' };
+
+  const body = `${part('name', 'users')}${part('primaryKey', 'id')}${part('data', 'id,name\n1,a\n', 'users.csv')}--b--\r\n`;
+  const created = await call('POST', '/buckets/in.c-main/tables', body, multipart);
+  assert.equal(created.status, 201, created.text);
+  assert.equal(created.json.rowsCount, 1);
+  assert.deepEqual(created.json.columns, ['id', 'name']);
+
+  const more = `dataString=${encodeURIComponent('id,name\n1,b\n2,c\n')}&incremental=1`;
+  const loaded = await call('POST', '/tables/in.c-main.users/import', more, form);
+  assert.equal(loaded.status, 200, loaded.text);
+  assert.match(loaded.text, /"importedColumns":\["id","name"\],"totalRowsCount":2,.*"status":"ok"/);
+
+  const wrong = await call('POST', '/tables/in.c-main.users/import', 'dataString=x', form);
+  assert.equal(wrong.status, 400, wrong.text);
+  assert.equal(wrong.json.code, 'csvImport.columnsNotMatch');
+  const nothing = await call('POST', '/tables/in.c-main.users/import', {});
+  assert.equal(nothing.status, 400);
+  assert.match(nothing.json.error, /"data" or "dataString" is required/);
+  const unknown = await call('POST', '/tables/in.c-main.none/import', 'dataString=x', form);
+  assert.equal(unknown.json.code, 'storage.tables.notFound');
+  // Other calls take no files.
+  const refused = await call(
+    'POST',
+    '/buckets',
+    `${part('name', 'x')}${part('data', 'x', 'x.csv')}--b--\r\n`,
+    multipart,
+  );
+  assert.equal(refused.status, 415, refused.text);
+});
