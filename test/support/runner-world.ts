@@ -23,6 +23,7 @@ import { openDuckdbEngine } from '../../src/drivers/engines/duckdb/index.ts';
 import { openLocalFilestore } from '../../src/drivers/filestores/local/index.ts';
 import type { Runtime } from '../../src/drivers/runtimes/contract.ts';
 import { systemClock } from '../../src/lib/clock.ts';
+import { packageRoot } from '../../src/lib/package-root.ts';
 import { bucketDeleteKind } from '../../src/runner/kinds/bucket-delete.ts';
 import { componentKind } from '../../src/runner/kinds/component.ts';
 import { rowsDeleteKind } from '../../src/runner/kinds/rows-delete.ts';
@@ -39,7 +40,7 @@ import { testProject } from './project.ts';
 export type TestComponents = Record<string, { run?: object; data?: object; configurationSchema?: object }>;
 
 /** Core, engine, files and a worker that runs components on the given runtime; everything but HTTP. */
-export async function runnerWorld(t: TestContext, options: { runtime: Runtime; components?: TestComponents }) {
+export async function runnerWorld(t: TestContext, options: { runtime: Runtime; components?: TestComponents | 'real' }) {
   const directory = await mkdtemp(path.join(tmpdir(), 'millrace-runner-'));
   cleanup(t, () => rm(directory, { recursive: true, force: true }));
   const folder = (name: string) => {
@@ -70,7 +71,11 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
     signingKey: Buffer.alloc(32, 7),
     scratchDirectory: folder('tmp'),
   });
-  const components = await Components.load(await writeComponents(folder('components'), options.components ?? {}));
+  const definitions =
+    options.components === 'real'
+      ? path.join(packageRoot, 'components')
+      : await writeComponents(folder('components'), options.components ?? {});
+  const components = await Components.load(definitions);
   const parts = { db, events, jobs, files, engine, clock, staging: new Staging({ db }) };
   const core: Core = {
     ...project,

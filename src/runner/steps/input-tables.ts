@@ -91,7 +91,9 @@ export async function sessionTables(run: JobRun, row: RowRun): Promise<SessionSp
 function report(row: RowRun, index: number, mapping: InputTable, table: Table, columns: string[]): void {
   const { input } = row;
   input.tables[index] = tableReport({ ...table, columns });
-  input.imported[index] = { source: mapping.source, lastImportDate: formatDate(table.importedAt) ?? '' };
+  // Rows of that very import carry the same time and have been read: what comes next is later.
+  const next = table.importedAt && new Date(table.importedAt.getTime() + 1).toISOString();
+  input.imported[index] = { source: mapping.source, lastImportDate: next ?? '' };
 }
 
 export function tableReport({ id, name, displayName, columns }: Table): TableReport {
