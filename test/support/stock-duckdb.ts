@@ -7,7 +7,13 @@ import type { TestConnection } from './database.ts';
 import { pythonEnvironment } from './python.ts';
 
 /** Released builds of DuckDB and its extensions: none of our code, and not the DuckDB our engine runs on. */
-const PACKAGES = ['duckdb==1.5.5', 'duckdb-extension-ducklake==1.5.5', 'duckdb-extension-postgres-scanner==1.5.5'];
+const PACKAGES = [
+  'duckdb==1.5.5',
+  'duckdb-extension-ducklake==1.5.5',
+  'duckdb-extension-postgres-scanner==1.5.5',
+  // DuckDB wants it for timestamps with a time zone.
+  'pytz==2025.2',
+];
 
 const PROGRAM = `
 import sys, json, glob, os, duckdb

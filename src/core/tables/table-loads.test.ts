@@ -118,7 +118,7 @@ test('columns of the file: said, missing headers, skipped lines, slices, gzip', 
   ];
   for (const [what, content, options] of cases) {
     await load(USERS, 'id,name\n', {});
-    await load(USERS, content, options);
+    await load(USERS, content, options).catch((error) => assert.fail(`${what}: ${error.message}`));
     assert.deepEqual(await rows(USERS), ['"2","b"'], what);
   }
 });
