@@ -12,7 +12,7 @@ import { migrate } from './db/migrate.ts';
 import { openDatabase } from './db/open.ts';
 import { engines, filestores } from './drivers/registry.ts';
 import { Lifecycle } from './lib/lifecycle.ts';
-import { openServerLog } from './lib/server-log.ts';
+import { openServerLog, type ServerLog } from './lib/server-log.ts';
 import { version } from './lib/version.ts';
 import { composeCore } from './platform/compose-core.ts';
 import { composeSweepers, composeWorker } from './platform/compose-worker.ts';
@@ -51,8 +51,7 @@ const STOP_MS = { worker: 3500, runtime: 100, http: 1000, sweepers: 500, engine:
 export async function startPlatform(options: PlatformOptions): Promise<Platform> {
   const { config } = options;
   const home = config.dataDirectory;
-  mkdirSync(path.join(home, 'logs'), { recursive: true, mode: 0o700 });
-  const { log, close } = openServerLog(path.join(home, 'logs', 'server.log'), config.logLevel);
+  const { log, close } = openHome(home, config.logLevel);
   const lifecycle = new Lifecycle(log);
   lifecycle.onStop('log', 200, close);
   try {
@@ -161,6 +160,21 @@ async function open(options: PlatformOptions, log: Logger, lifecycle: Lifecycle)
       await lifecycle.stop();
     },
   };
+}
+
+function openHome(home: string, logLevel: string): ServerLog {
+  try {
+    mkdirSync(path.join(home, 'logs'), { recursive: true, mode: 0o700 });
+    return openServerLog(path.join(home, 'logs', 'server.log'), logLevel);
+  } catch (error) {
+    throw new AppError(
+      'invalid',
+      'platform.data-directory',
+      `The data directory ${home} cannot be used (${(error as Error).message}). ` +
+        'Start Millrace as the user it belongs to, or name another one with --data.',
+      { cause: error },
+    );
+  }
 }
 
 async function startDatabase(config: Config, log: Logger, lifecycle: Lifecycle) {

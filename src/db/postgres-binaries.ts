@@ -47,9 +47,10 @@ function findNativeFolder(): string {
 
 /**
  * npm packages cannot hold symlinks; the package's install script makes them, unless install scripts are off. Then we
- * make them ourselves, in the package or, where that is not ours to write, in the scratch folder.
+ * make them ourselves, in the package or, where that is not ours to write, in the scratch folder; then the answer is the
+ * search path that finds them.
  */
-function linkLibraries(native: string, fallback: string): string | undefined {
+export function linkLibraries(native: string, fallback: string): string | undefined {
   const list = path.join(native, 'pg-symlinks.json');
   if (!existsSync(list)) return undefined;
   const links = (JSON.parse(readFileSync(list, 'utf8')) as { source: string; target: string }[]).map((link) => ({
@@ -66,7 +67,8 @@ function linkLibraries(native: string, fallback: string): string | undefined {
   }
   mkdirSync(fallback, { recursive: true });
   for (const link of missing) makeLink(link.source, path.join(fallback, path.basename(link.target)));
-  return fallback;
+  // Libraries look for their own dependencies beside the link, where they are not.
+  return `${fallback}:${path.join(native, 'lib')}`;
 }
 
 function makeLink(source: string, target: string): void {
