@@ -1,6 +1,5 @@
 import type { Database, Transaction } from '../../db/database.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { errors } from '../errors.ts';
 import { type Events, eventFor } from '../events/events.ts';
 import type { Actor } from '../identity/actor.ts';
 import { canReadBucket } from '../identity/permissions.ts';
@@ -233,9 +232,4 @@ export async function requireBucketRow(tx: Transaction, actor: Actor, id: string
   const bucket = await findBucket(tx, actor, id, 'share');
   if (bucket === undefined) throw tableErrors.bucketNotFound(id, actor.projectId);
   return bucket;
-}
-
-/** Used where an id has to name a bucket at all. */
-export function requireBucketId(id: string): void {
-  if (!/^(in|out|sys)\.[A-Za-z0-9_-]+$/.test(id)) throw errors.invalid(`"${id}" is not a bucket id.`);
 }

@@ -4,7 +4,7 @@
  */
 import { tableErrors } from './table-errors.ts';
 
-export const MAX_COLUMN_NAME = 64;
+const MAX_COLUMN_NAME = 64;
 const MAX_OBJECT_NAME = 96;
 
 /** The column every table has and nobody sees: when the row was last written. */
@@ -14,93 +14,18 @@ export const TIMESTAMP_COLUMN = '_timestamp';
 const SYSTEM_COLUMNS = new Set(['oid', 'tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid']);
 
 /** Letters that Unicode does not decompose into a base letter and a mark. */
-const LETTERS = new Map<string, string>(
-  Object.entries({
-    ß: 'ss',
-    ẞ: 'SS',
-    æ: 'ae',
-    Æ: 'AE',
-    œ: 'oe',
-    Œ: 'OE',
-    ø: 'o',
-    Ø: 'O',
-    đ: 'd',
-    Đ: 'D',
-    ð: 'd',
-    Ð: 'D',
-    þ: 'th',
-    Þ: 'TH',
-    ł: 'l',
-    Ł: 'L',
-    ħ: 'h',
-    Ħ: 'H',
-    ı: 'i',
-    ŋ: 'n',
-    Ŋ: 'N',
-    ŧ: 't',
-    Ŧ: 'T',
-    ſ: 's',
-    а: 'a',
-    б: 'b',
-    в: 'v',
-    г: 'g',
-    ґ: 'g',
-    д: 'd',
-    е: 'e',
-    є: 'e',
-    ж: 'z',
-    з: 'z',
-    и: 'i',
-    і: 'i',
-    к: 'k',
-    л: 'l',
-    м: 'm',
-    н: 'n',
-    о: 'o',
-    п: 'p',
-    р: 'r',
-    с: 's',
-    т: 't',
-    у: 'u',
-    ф: 'f',
-    х: 'h',
-    ц: 'c',
-    ч: 'c',
-    ш: 's',
-    щ: 's',
-    ъ: '',
-    ы: 'y',
-    ь: '',
-    э: 'e',
-    ю: 'u',
-    я: 'a',
-    α: 'a',
-    β: 'v',
-    γ: 'g',
-    δ: 'd',
-    ε: 'e',
-    ζ: 'z',
-    η: 'i',
-    θ: 'th',
-    ι: 'i',
-    κ: 'k',
-    λ: 'l',
-    μ: 'm',
-    ν: 'n',
-    ξ: 'x',
-    ο: 'o',
-    π: 'p',
-    ρ: 'r',
-    σ: 's',
-    ς: 's',
-    τ: 't',
-    υ: 'y',
-    φ: 'f',
-    χ: 'ch',
-    ψ: 'ps',
-    ω: 'o',
-  }),
+const LETTERS = new Map(
+  [
+    'ß ss ẞ SS æ ae Æ AE œ oe Œ OE ø o Ø O đ d Đ D ð d Ð D þ th Þ TH ł l Ł L ħ h Ħ H ı i ŋ n Ŋ N ŧ t Ŧ T ſ s',
+    'а a б b в v г g ґ g д d е e є e ж z з z и i і i к k л l м m н n о o п p р r с s т t у u ф f х h ц c ч c ш s щ s',
+    'ы y э e ю u я a',
+    'α a β v γ g δ d ε e ζ z η i θ th ι i κ k λ l μ m ν n ξ x ο o π p ρ r σ s ς s τ t υ y φ f χ ch ψ ps ω o',
+  ].flatMap((line) =>
+    [...line.matchAll(/(\S+) (\S+)/g)].map(([, letter = '', latin = '']) => [letter, latin] as const),
+  ),
 );
+/** The Cyrillic signs that only soften or harden. */
+for (const sign of 'ъь') LETTERS.set(sign, '');
 
 /** Text in plain Latin letters where a letter has a common spelling, other characters as they are. */
 export function transliterate(text: string): string {

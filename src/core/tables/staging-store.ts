@@ -67,10 +67,6 @@ export async function listEarlierFiles(db: Db, jobId: number, claimToken: string
   return rows.map(toStagedFiles);
 }
 
-export async function listStagedFiles(db: Db): Promise<StagedFiles[]> {
-  return (await db.query<Row>(sql`select * from staged_files`)).map(toStagedFiles);
-}
-
 /** Whether the lake has files of that prefix, or a table in that directory. Neither may be taken away then. */
 export async function isCommitted(db: Db, staged: StagedFiles): Promise<{ files: boolean; table: boolean }> {
   const lake = (name: string) => sql.name(lakeSchema(staged.projectId), name);

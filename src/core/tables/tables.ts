@@ -225,7 +225,7 @@ export class Tables {
     });
   }
 
-  /** What a reader on this machine has to know of the newest rows of a table; its files stay at least a day. */
+  /** What a reader on this machine has to know of the newest rows of a table. Its files outlive a change by the retention. */
   async version(
     actor: Actor,
     tableId: string,
