@@ -128,7 +128,7 @@ async function runSql(run: JobRun, row: RowRun): Promise<void> {
       },
     );
   } finally {
-    await session.close();
+    await session?.close();
   }
 }
 

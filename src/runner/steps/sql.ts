@@ -14,15 +14,42 @@ import { runId } from './work-dir.ts';
 
 const DEFAULT_QUERY_TIMEOUT_SECONDS = 7200;
 
-/** A session with the mapped tables in it, read where they lie. */
-export async function openSession(run: JobRun, row: RowRun): Promise<Session> {
+type Code = { block: string; code: string; statements: string[] };
+
+/** The statements of all blocks, in order. What would only show rows is left out: nobody sees them. */
+export function readBlocks(row: RowRun): Code[] {
+  const parameters = asMap(row.checked.configuration.parameters);
+  return asList(parameters.blocks)
+    .map(asMap)
+    .flatMap((block) =>
+      asList(block.codes)
+        .map(asMap)
+        .map((code) => ({
+          block: text(block.name),
+          code: text(code.name),
+          statements: asList(code.script)
+            .flatMap((script) => splitStatements(text(script)))
+            .filter((statement) => !isQuery(statement)),
+        })),
+    );
+}
+
+/**
+ * A session with the mapped tables in it, read where they lie. Undefined when there is nothing to do in one: a process
+ * costs more than all the rest of an empty job.
+ */
+export async function openSession(run: JobRun, row: RowRun): Promise<Session | undefined> {
   const { sessions } = run.parts;
   if (!sessions) throw runErrors.crashed('the engine has no SQL sessions');
-  if ((row.checked.storage.input?.files.length ?? 0) > 0)
+  if ((row.checked.storage.input?.files.length ?? 0) > 0) {
     throw runErrors.unsupported('storage.input.files of a SQL transformation');
+  }
+  const tables = await sessionTables(run, row);
+  const isIdle = mappedSources(row).length === 0 && readBlocks(row).every(({ statements }) => statements.length === 0);
+  if (isIdle) return undefined;
   const spec = {
     sessionId: `${runId(run.ctx.job.id, row.index)}-${run.ctx.job.attempt}`,
-    tables: await sessionTables(run, row),
+    tables,
     workDirectory: row.paths.load,
     memoryLimitMb: programMemory(run, row),
   };
@@ -30,32 +57,31 @@ export async function openSession(run: JobRun, row: RowRun): Promise<Session> {
 }
 
 /** Runs all statements of all blocks, one after the other. */
-export async function runBlocks(run: JobRun, row: RowRun, session: Session): Promise<void> {
+export async function runBlocks(run: JobRun, row: RowRun, session: Session | undefined): Promise<void> {
   const parameters = asMap(row.checked.configuration.parameters);
   const seconds = programTimeout(run, row);
   const deadline = AbortSignal.timeout(seconds * 1000);
   const signal = AbortSignal.any([run.ctx.signal, deadline]);
   const querySeconds = Number(parameters.query_timeout ?? DEFAULT_QUERY_TIMEOUT_SECONDS);
-  for (const block of asList(parameters.blocks).map(asMap)) {
-    run.log.info(`Processing block "${text(block.name)}".`);
-    for (const code of asList(block.codes).map(asMap)) {
-      run.log.info(`Processing code "${text(code.name)}".`);
-      for (const statement of asList(code.script).flatMap((script) => splitStatements(text(script)))) {
-        if (isQuery(statement)) continue;
-        run.log.info(`Running query "${excerpt(statement)}".`);
-        const limit = AbortSignal.timeout(querySeconds * 1000);
-        try {
-          await session.run(statement, AbortSignal.any([signal, limit]));
-        } catch (error) {
-          run.ctx.signal.throwIfAborted();
-          if (deadline.aborted) throw runErrors.timeout(imageOf(run), seconds);
-          throw queryError(
-            error,
-            limit.aborted ? `it took longer than ${querySeconds} seconds` : undefined,
-            statement,
-            text(code.name),
-          );
-        }
+  let current: string | undefined;
+  for (const { block, code, statements } of readBlocks(row)) {
+    if (block !== current) run.log.info(`Processing block "${block}".`);
+    current = block;
+    run.log.info(`Processing code "${code}".`);
+    for (const statement of statements) {
+      run.log.info(`Running query "${excerpt(statement)}".`);
+      const limit = AbortSignal.timeout(querySeconds * 1000);
+      try {
+        await session?.run(statement, AbortSignal.any([signal, limit]));
+      } catch (error) {
+        run.ctx.signal.throwIfAborted();
+        if (deadline.aborted) throw runErrors.timeout(imageOf(run), seconds);
+        throw queryError(
+          error,
+          limit.aborted ? `it took longer than ${querySeconds} seconds` : undefined,
+          statement,
+          code,
+        );
       }
     }
   }
@@ -72,9 +98,10 @@ const text = (value: Json | undefined) => (typeof value === 'string' ? value : '
 /** The tables that the output mapping names. After a failure those that are there. */
 export async function sessionSources(
   row: RowRun,
-  session: Session,
+  session: Session | undefined,
   { isFailed }: { isFailed: boolean },
 ): Promise<OutputSource[]> {
+  if (!session) return [];
   const names = mappedSources(row).filter((name) => !isFailed || isAlwaysWritten(row, name));
   const described = await Promise.all(names.map(async (name) => ({ name, columns: await session.describe(name) })));
   const missing = described.filter(({ columns }) => columns === undefined);
