@@ -29,6 +29,8 @@ import { createWorker } from '../../src/runner/worker.ts';
 import { cleanup } from './cleanup.ts';
 import { lakeWorld } from './lake-world.ts';
 
+const tomorrow = { now: () => new Date(Date.now() + 24 * 3600 * 1000) };
+
 /** A lake world with the real engine, files and a worker: everything that moves rows, without HTTP. */
 export async function tableWorld(t: TestContext) {
   const world = await lakeWorld(t);
@@ -105,7 +107,8 @@ export async function tableWorld(t: TestContext) {
     staging,
     tables,
     worker,
-    sweeper: new Sweeper({ db, clock, log: silentLogger, retentionDays: 0 }),
+    /** As if it ran tomorrow: every version but the newest is past its retention. */
+    sweeper: new Sweeper({ db, clock: tomorrow, log: silentLogger, retentionDays: 0 }),
     file,
     ended,
     /** Makes a table of CSV text. */

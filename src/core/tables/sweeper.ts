@@ -22,15 +22,17 @@ import {
 
 const DAY_MS = 24 * 3600 * 1000;
 /** Looking for abandoned writers is one query; going through all lakes is not. */
-const ABANDONED_INTERVAL_MS = 30 * 1000;
+const ABANDONED_INTERVAL_MS = 10 * 1000;
 const LAKES_INTERVAL_MS = 15 * 60 * 1000;
+/** Whatever the retention: an export or a job may still be reading what was the newest version until a moment ago. */
+const LEAST_RETENTION_MS = 3600 * 1000;
 
 export class Sweeper {
   private readonly db: Database;
   private readonly staging: Staging;
   private readonly clock: Clock;
   private readonly log: Logger;
-  private readonly retentionDays: number;
+  private readonly retentionMs: number;
   private readonly intervalMs: number;
   private lakesSweptAt = 0;
   private timer: NodeJS.Timeout | undefined;
@@ -40,7 +42,7 @@ export class Sweeper {
     db: Database;
     clock: Clock;
     log: Logger;
-    /** How long old versions and dropped tables stay. Also how long a reader may take. */
+    /** How long old versions and dropped tables stay, and so how long a reader may take. At least an hour is kept. */
     retentionDays: number;
     intervalMs?: number;
   }) {
@@ -48,7 +50,7 @@ export class Sweeper {
     this.staging = new Staging({ db: parts.db });
     this.clock = parts.clock;
     this.log = parts.log;
-    this.retentionDays = parts.retentionDays;
+    this.retentionMs = Math.max(parts.retentionDays * DAY_MS, LEAST_RETENTION_MS);
     this.intervalMs = parts.intervalMs ?? ABANDONED_INTERVAL_MS;
   }
 
@@ -75,7 +77,7 @@ export class Sweeper {
   async sweepOnce(): Promise<{ abandoned: number; expired: number }> {
     this.lakesSweptAt = Date.now();
     const abandoned = await this.staging.discardAbandoned();
-    const before = new Date(this.clock.now().getTime() - this.retentionDays * DAY_MS);
+    const before = new Date(this.clock.now().getTime() - this.retentionMs);
     let expired = 0;
     for (const projectId of await listLakeProjects(this.db)) expired += await this.sweepLake(projectId, before);
     await deleteOldExports(this.db, new Date(this.clock.now().getTime() - EXPORT_MAX_AGE_DAYS * DAY_MS));
