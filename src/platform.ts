@@ -16,7 +16,7 @@ import { openServerLog, type ServerLog } from './lib/server-log.ts';
 import { version } from './lib/version.ts';
 import { composeCore } from './platform/compose-core.ts';
 import { composeSweepers, composeWorker } from './platform/compose-worker.ts';
-import { encryptionKey, ensureCredentials, lockData, saveCredentials } from './platform/data-directory.ts';
+import { encryptionKey, ensureCredentials, lockData, openScratch, saveCredentials } from './platform/data-directory.ts';
 
 /** Scheduler and dispatcher have nothing to do yet; the engine runs as children of whoever needs it. */
 export const ROLES = ['http', 'worker', 'scheduler', 'dispatcher', 'engine'] as const;
@@ -45,7 +45,7 @@ export type Platform = {
 };
 
 /** Work and requests first, then what they stand on. Their sum is below the ten seconds that are promised. */
-const STOP_MS = { worker: 3500, runtime: 100, http: 1000, sweepers: 500, engine: 1000, database: 800, postgres: 2500 };
+const STOP_MS = { worker: 3200, runtime: 100, http: 1000, sweepers: 400, engine: 800, database: 600, postgres: 2500 };
 
 /** Everything from a configuration to a server that answers. What was opened is closed again when a step fails. */
 export async function startPlatform(options: PlatformOptions): Promise<Platform> {
@@ -81,30 +81,30 @@ async function open(options: PlatformOptions, log: Logger, lifecycle: Lifecycle)
   const db = await openDatabase({ connection, log });
   lifecycle.onStop('database', STOP_MS.database, () => db.close());
 
-  // Nothing in it outlives the server that made it.
-  if (!shared) rmSync(folder('tmp'), { recursive: true, force: true });
-  for (const name of ['files', 'lakes', 'jobs', 'tmp']) mkdirSync(folder(name), { recursive: true, mode: 0o700 });
+  for (const name of ['files', 'lakes', 'jobs']) mkdirSync(folder(name), { recursive: true, mode: 0o700 });
+  const serverId = `${hostname().replace(/[^a-zA-Z0-9.]/g, '_')}-${process.pid}-${randomUUID().slice(0, 8)}`;
+  const scratch = openScratch(folder('tmp'), serverId, { shared });
+  lifecycle.onStop('scratch', 300, () => rmSync(scratch, { recursive: true, force: true }));
   const engine = await (await engines.duckdb()).openDuckdbEngine({
-    directory: folder('engine'),
+    directory: path.join(scratch, 'engine'),
     memoryLimitMb: config.engineMemoryMb,
     threads: config.engineThreads,
     idleSeconds: config.engineIdleSeconds,
-    spillDirectory: folder('tmp', 'engine'),
+    spillDirectory: path.join(scratch, 'spill'),
     log,
   });
   lifecycle.onStop('engine', STOP_MS.engine, () => engine.close());
   const filestore = await (await filestores.local()).openLocalFilestore({ directory: folder('files') });
 
   const key = encryptionKey(config);
-  const { core, lakes } = await composeCore({ db, engine, filestore, key, home });
+  const { core, lakes } = await composeCore({ db, engine, filestore, key, home, scratch });
   await core.secrets.checkKey(db);
   await core.events.repairAfterRestore();
   await lakes.relocate(db);
   const credentials = await ensureCredentials(core.projects, folder('credentials.json'), shared, say);
 
-  const workerId = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
   // The lock says that no other server uses this database, so whoever held jobs is dead.
-  if (config.databaseUrl === undefined && !shared) await core.jobs.queue.releaseDead({ notOf: [workerId] });
+  if (config.databaseUrl === undefined && !shared) await core.jobs.queue.releaseDead({ notOf: [serverId] });
 
   let state: { ready: true } | { ready: false; reason: string } = { ready: false, reason: 'starting' };
   let url: string | undefined;
@@ -116,7 +116,7 @@ async function open(options: PlatformOptions, log: Logger, lifecycle: Lifecycle)
       tlsKey: config.tlsKey,
       hostSuffixes: config.hostSuffixes,
       version,
-      temporaryDirectory: folder('tmp'),
+      temporaryDirectory: scratch,
     },
     core,
     health: () => state,
@@ -127,7 +127,17 @@ async function open(options: PlatformOptions, log: Logger, lifecycle: Lifecycle)
   let worker: Awaited<ReturnType<typeof composeWorker>> | undefined;
   if (roles.includes('worker')) {
     const { runtime: runtimeMs } = STOP_MS;
-    worker = await composeWorker({ config, core, db, engine, log, say, workerId, publicUrl: () => url ?? '' });
+    worker = await composeWorker({
+      config,
+      core,
+      db,
+      engine,
+      log,
+      say,
+      scratch,
+      workerId: serverId,
+      publicUrl: () => url ?? '',
+    });
     // Programs go on without us; only the watch over them ends.
     lifecycle.onStop('runtime', runtimeMs, () => worker?.runtime.close());
   }
@@ -147,7 +157,7 @@ async function open(options: PlatformOptions, log: Logger, lifecycle: Lifecycle)
 
   if (url !== undefined && credentials) saveCredentials(folder('credentials.json'), { ...credentials, url });
   state = { ready: true };
-  log.info({ url, workerId }, 'ready');
+  log.info({ url, serverId }, 'ready');
   return {
     url,
     dataDirectory: home,

@@ -21,7 +21,14 @@ import { systemClock } from '../lib/clock.ts';
 import { packageRoot } from '../lib/package-root.ts';
 import { version } from '../lib/version.ts';
 
-export type CoreParts = { db: Database; engine: Engine; filestore: Filestore; key: Buffer; home: string };
+export type CoreParts = {
+  db: Database;
+  engine: Engine;
+  filestore: Filestore;
+  key: Buffer;
+  home: string;
+  scratch: string;
+};
 
 /** One of everything the platform can do, over one database, engine and file store. */
 export async function composeCore({
@@ -30,6 +37,7 @@ export async function composeCore({
   filestore,
   key,
   home,
+  scratch,
 }: CoreParts): Promise<{ core: Core; lakes: Lakes }> {
   const clock = systemClock;
   const events = new Events({ db });
@@ -39,7 +47,7 @@ export async function composeCore({
   const secrets = new Secrets(key);
   const jobs = new Jobs({ db, events });
   const signingKey = Buffer.from(hkdfSync('sha256', key, '', 'millrace blob grants', 32));
-  const files = new Files({ db, filestore, events, clock, signingKey, scratchDirectory: path.join(home, 'tmp') });
+  const files = new Files({ db, filestore, events, clock, signingKey, scratchDirectory: scratch });
   const components = await Components.load(path.join(packageRoot, 'components'));
   return {
     lakes,

@@ -31,13 +31,15 @@ export type WorkerParts = {
   engine: Engine;
   log: Logger;
   say: (line: string) => void;
+  /** For files that do not outlive this server. */
+  scratch: string;
   workerId: string;
   publicUrl: () => string;
 };
 
 /** The worker with a handler for every job kind. It does not run yet. */
 export async function composeWorker(options: WorkerParts) {
-  const { config, core, db, engine, log, say, workerId, publicUrl } = options;
+  const { config, core, db, engine, log, say, scratch, workerId, publicUrl } = options;
   const { events, files, jobs, identity } = core;
   const home = config.dataDirectory;
   const runtime = await (await runtimes.process()).openProcessRuntime({
@@ -62,7 +64,7 @@ export async function composeWorker(options: WorkerParts) {
     handlers: [
       tableCreateKind(loads),
       tableImportKind(loads),
-      tableExportKind(new TableExports({ ...parts, exportDirectory: path.join(home, 'tmp', 'exports') })),
+      tableExportKind(new TableExports({ ...parts, exportDirectory: path.join(scratch, 'exports') })),
       tableDropKind(core.tables),
       rowsDeleteKind(new RowDeletes(parts)),
       bucketDeleteKind(core.buckets),

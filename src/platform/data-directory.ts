@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import { AppError } from '../core/errors.ts';
 import type { Credentials } from '../core/projects/credentials.ts';
 import type { Projects } from '../core/projects/projects.ts';
-import { lockDirectory } from '../lib/directory-lock.ts';
+import { lockDirectory, startTimeOf } from '../lib/directory-lock.ts';
 import type { Lifecycle } from '../lib/lifecycle.ts';
 import { ensurePrivateFile, readIfThere, writePrivateFile } from '../lib/private-file.ts';
 
@@ -22,6 +24,23 @@ export async function lockData(home: string, lifecycle: Lifecycle): Promise<void
     );
   }
   lifecycle.onStop('lock', 200, () => result.lock.release());
+}
+
+/**
+ * A folder for what does not outlive this server, on the disk of everything else so that files can be moved out of it.
+ * What dead servers left goes: all of it under the lock, else only what is known to be dead, by host and process number.
+ */
+export function openScratch(parent: string, serverId: string, { shared }: { shared: boolean }): string {
+  if (!shared) rmSync(parent, { recursive: true, force: true });
+  const scratch = path.join(parent, serverId);
+  mkdirSync(scratch, { recursive: true, mode: 0o700 });
+  const [host] = serverId.split('-');
+  for (const name of readdirSync(parent)) {
+    const [itsHost, pid] = name.split('-');
+    if (name === serverId || itsHost !== host || startTimeOf(Number(pid)) !== undefined) continue;
+    rmSync(path.join(parent, name), { recursive: true, force: true });
+  }
+  return scratch;
 }
 
 /** Whoever has the key reads every stored secret; whoever has lost it reads none. */
@@ -46,7 +65,12 @@ export async function ensureCredentials(
     saveCredentials(file, made);
     return made;
   }
-  const kept = readCredentials(file);
+  let kept = readCredentials(file);
+  // The server that started beside us made them and is about to write them down.
+  for (let tries = 0; shared && !kept && tries < 20; tries++) {
+    await sleep(100);
+    kept = readCredentials(file);
+  }
   if (kept || shared) return kept;
   say(`${file} was missing: new credentials were made and the old ones have ended.`);
   const renewed = await projects.resetCredentials();
