@@ -271,9 +271,11 @@ test('a job whose program never began starts from the beginning', async (t) => {
   const job = await start(inline({}));
   while (runtime.started.length === 0) await sleep(10);
   // As after a crash between the saved handle and the start.
+  const forgotten = [...machine.programs.values()];
   machine.programs.clear();
   const next = new FakeRuntime(machine, () => []);
   await restart(next);
   assert.equal((await end(job)).status, 'succeeded');
   assert.equal(next.started.length, 1);
+  for (const program of forgotten) program.end({ code: 137, reason: 'stopped' });
 });

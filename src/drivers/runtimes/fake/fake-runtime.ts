@@ -124,7 +124,6 @@ export class FakeRuntime implements Runtime {
     };
     this.#machine.programs.set(spec.id, program);
     const deadline = setTimeout(() => program.end({ code: 137, reason: 'timeout' }), spec.limits.timeoutMs);
-    deadline.unref();
     exit.then(() => clearTimeout(deadline));
     void playSteps(spec, steps, program, isOver.signal);
   }
