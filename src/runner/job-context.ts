@@ -1,7 +1,7 @@
 import { toAppError } from '../core/errors.ts';
 import type { Events } from '../core/events/events.ts';
 import type { Actor } from '../core/identity/actor.ts';
-import type { ClaimedJob, Job } from '../core/jobs/job-model.ts';
+import { type ClaimedJob, type Job, runOfWork } from '../core/jobs/job-model.ts';
 import type { Jobs } from '../core/jobs/jobs.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { JobContext } from './kind.ts';
@@ -39,7 +39,7 @@ export function createJobContext(parts: {
     async appendEvent(event) {
       await events.appendNow({
         branchId: job.branchId,
-        runId: job.runId,
+        runId: runOfWork(job),
         configurationId: job.configurationId,
         token: { id: actor.token.id, name: actor.token.description },
         ...event,

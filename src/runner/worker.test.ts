@@ -87,6 +87,44 @@ test('a job runs at once in the name of its token, and ends with what its handle
   assert.equal(messages[1], 'working');
 });
 
+test('all that a component job does is found by its id alone, and its children by its run', async (t) => {
+  const { actor, jobs, start, events } = await setUp(t);
+  const above = await jobs.create(actor, { kind: 'component', componentId: 'c' });
+  start({
+    component: async (ctx) => {
+      if (ctx.job.id === above.id) return;
+      await ctx.appendEvent({ name: 'ext', component: 'c', type: 'info', message: 'working' });
+      const load = await jobs.create(ctx.actor, { kind: 'table-import' });
+      await jobs.awaitEnd(load.id);
+      await ctx.finish({ status: 'succeeded', result: { load: load.id } });
+    },
+  });
+  const job = await jobs.create({ ...actor, runId: above.runId }, { kind: 'component', componentId: 'c' });
+  const ended = await jobs.awaitEnd(job.id);
+  const runId = String(job.id);
+  const found = await events.list(actor, { runId, direction: 'asc' });
+  assert.deepEqual(
+    found.map(({ name, objectName }) => `${name} ${objectName ?? ''}`.trim()),
+    ['job.created component', 'ext', 'job.created table-import', 'job.finished table-import', 'job.finished component'],
+  );
+  assert.ok(found.every((event) => event.runId === runId));
+  assert.equal((await jobs.get(actor, (ended.result as { load: number }).load)).runId, runId);
+  const children = await jobs.list(actor, { parentRunIds: [above.runId] }, { limit: 10 });
+  assert.deepEqual(
+    children.map((child) => child.runId),
+    [`${above.id}.${job.id}`],
+  );
+});
+
+test('a job whose worker disappeared too often fails at once', async (t) => {
+  const { db, jobs, start, create } = await setUp(t);
+  const { id } = await create();
+  await db.query(sql`update jobs set attempt = 20 where id = ${id}`);
+  start({});
+  const ended = await jobs.awaitEnd(id);
+  assert.deepEqual([ended.status, ended.error?.code, ended.attempt], ['failed', 'job.lost', 21]);
+});
+
 test('an unknown error fails the job without its text, which is in the log under the id', async (t) => {
   const { jobs, start, create, logged } = await setUp(t);
   start({

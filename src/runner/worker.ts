@@ -3,7 +3,14 @@ import { AppError, toAppError } from '../core/errors.ts';
 import type { Events } from '../core/events/events.ts';
 import type { Identity } from '../core/identity/identity.ts';
 import { jobErrors } from '../core/jobs/job-errors.ts';
-import { type ClaimedJob, JOB_KINDS, type JobKind, type JobLane, type Outcome } from '../core/jobs/job-model.ts';
+import {
+  type ClaimedJob,
+  JOB_KINDS,
+  type JobKind,
+  type JobLane,
+  type Outcome,
+  runOfWork,
+} from '../core/jobs/job-model.ts';
 import { HEARTBEAT_MS, MAX_ATTEMPTS } from '../core/jobs/job-queue.ts';
 import type { Jobs } from '../core/jobs/jobs.ts';
 import type { Logger } from '../lib/logger.ts';
@@ -261,7 +268,7 @@ class ClaimingWorker implements Worker {
       if (!handler.recover) abort.signal.throwIfAborted();
     }
     if (job.attempt > MAX_ATTEMPTS) throw jobErrors.lost(job.id, MAX_ATTEMPTS);
-    const actor = await identity.actorForJob(job);
+    const actor = await identity.actorForJob({ ...job, runId: runOfWork(job) });
     const context = createJobContext({ job, actor, signal: abort.signal, log, jobs, events });
     running.context = context;
     if (job.attempt > 1 && handler.recover) await handler.recover(context);

@@ -18,6 +18,7 @@ export const jobErrors = {
       'unavailable',
       'job.lost',
       `Job "${id}" was given up after its worker had disappeared ${attempts} times.`,
+      { retryable: false },
     ),
   pageTooLong: (max: number) => new AppError('invalid', 'job.limit-too-high', `Limit must be between 0 and ${max}.`),
 };

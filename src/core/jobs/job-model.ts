@@ -78,6 +78,14 @@ export type Job = {
   usage: Json[];
 };
 
+/**
+ * The run that all a job does belongs to: its files, its events, the storage jobs it makes. For a component job its own
+ * id alone, however deep it is nested: that is what components are told and what clients look for.
+ */
+export function runOfWork(job: Pick<Job, 'id' | 'lane' | 'runId'>): string {
+  return job.lane === 'component' ? String(job.id) : job.runId;
+}
+
 /** A job in the hands of one worker. The token fences: with an older one nothing can be committed for the job. */
 export type ClaimedJob = Job & { workerId: string; claimToken: string };
 

@@ -184,16 +184,26 @@ test('killing a component job kills all that runs below it and nothing beside it
   const child = await jobs.create(inRun, { kind: 'component', componentId: 'c' });
   const grandChild = await jobs.create({ ...actor, runId: child.runId }, { kind: 'component', componentId: 'c' });
   const load = await jobs.create(inRun, { kind: 'table-import' });
+  // From inside of a job, its id alone is the run: in the storage jobs it makes, and in what a program calls.
+  const ofChild = { ...actor, runId: String(child.id) };
+  const childsLoad = await jobs.create(ofChild, { kind: 'table-import' });
+  const called = await jobs.create(ofChild, { kind: 'component', componentId: 'c' });
+  const calledsLoad = await jobs.create({ ...actor, runId: String(called.id) }, { kind: 'table-import' });
+  const besidesLoad = await jobs.create({ ...actor, runId: `${root.id}0` }, { kind: 'table-import' });
   const beside = await create({ kind: 'component', componentId: 'c' });
   await jobs.queue.claim({ workerId: 'w1', slots: { component: 2 } });
   assert.equal(child.runId, `${root.id}.${child.id}`);
   assert.equal(child.parentRunId, root.runId);
   await jobs.kill(actor, root.id);
   const statuses = await Promise.all(
-    [root, child, grandChild, load, beside].map(async ({ id }) => (await jobs.get(actor, id)).status),
+    [root, child, grandChild, load, childsLoad, called, calledsLoad].map(
+      async ({ id }) => (await jobs.get(actor, id)).status,
+    ),
   );
-  assert.deepEqual(statuses, ['stopping', 'stopping', 'cancelled', 'cancelled', 'created']);
-  assert.equal((await claim()).length, 1);
+  assert.deepEqual(statuses, ['stopping', 'stopping', ...Array(5).fill('cancelled')]);
+  const others = await Promise.all([beside, besidesLoad].map(async ({ id }) => (await jobs.get(actor, id)).status));
+  assert.deepEqual(others, ['created', 'created']);
+  assert.equal((await claim()).length, 2);
 });
 
 test('a failure that may pass is retried later each time, and the fifth is the end', async (t) => {

@@ -135,14 +135,23 @@ export async function lockJob(db: Db, id: number, projectId: number): Promise<Jo
   return row && toJob(row);
 }
 
-/** The unfinished jobs below a component job: its children's runs, and the storage jobs done in those runs. */
+/**
+ * The unfinished jobs below a component job: its children's runs, and the storage jobs done in those runs. Whoever calls
+ * from inside of a job names it by its id alone, so a run is below either the job's own chain of runs or its id.
+ */
 export async function lockSubtree(db: Db, root: Job): Promise<Job[]> {
-  const below = sql`(j.run_id >= ${`${root.runId}.`} and j.run_id < ${`${root.runId}/`})`;
+  const under = (run: Sql) => sql`(j.run_id = ${run} or (j.run_id >= ${run} || '.' and j.run_id < ${run} || '/'))`;
+  const underOneOf = sql`(${under(sql`above.run_id`)} or ${under(sql`above.id::text`)})`;
   const rows = await db.query<JobRow>(sql`
+    with recursive above as (
+      select id, run_id from jobs where id = ${root.id}
+      union
+      select j.id, j.run_id from above
+      join jobs j on j.project_id = ${root.projectId} and j.lane = 'component' and j.id > above.id and ${underOneOf})
     select ${JOB_COLUMNS} from jobs j
     where j.project_id = ${root.projectId} and j.id > ${root.id} and j.status in ('created', 'waiting', 'running')
-      and (${below} or (j.run_id = ${root.runId} and j.lane = 'storage'))
-    order by j.id for update`);
+      and exists (select from above where ${underOneOf})
+    order by j.id for update of j`);
   return rows.map(toJob);
 }
 

@@ -6,7 +6,16 @@ import { type Events, eventFor } from '../events/events.ts';
 import type { Actor } from '../identity/actor.ts';
 import { assertAllowed, canReadJob, canRunComponent } from '../identity/permissions.ts';
 import { jobErrors } from './job-errors.ts';
-import type { ClaimedJob, Job, JobFilter, JobLane, JobPage, NewJob, Outcome } from './job-model.ts';
+import {
+  type ClaimedJob,
+  type Job,
+  type JobFilter,
+  type JobLane,
+  type JobPage,
+  type NewJob,
+  type Outcome,
+  runOfWork,
+} from './job-model.ts';
 import { JobQueue } from './job-queue.ts';
 import { JobSignals } from './job-signals.ts';
 import { isFinal, isKillable, type JobStatus } from './job-status.ts';
@@ -66,7 +75,7 @@ export class Jobs {
       return existing;
     }
     const event = jobEvent(created, 'job.created', 'info', `Job "${created.id}" (${created.kind}) was created.`);
-    await this.#events.append(tx, { ...eventFor(actor, event), runId: created.runId });
+    await this.#events.append(tx, eventFor(actor, event));
     this.signals.afterCreate(tx, created.lane);
     return created;
   }
@@ -220,7 +229,7 @@ function jobEvent(
     objectId: String(job.id),
     objectName: job.kind,
     configurationId: job.configurationId,
-    runId: job.runId,
+    runId: runOfWork(job),
     token: { id: job.token.id, name: job.token.description },
     params: { kind: job.kind, status: job.status },
     origin: job.origin,
