@@ -3,7 +3,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import type { Logger } from 'pino';
 import type { Core } from '../core/core.ts';
 import { takeBranch } from '../dialects/keboola/branch.ts';
-import { answerFrameworkError, familyOfPath, registerKeboola } from '../dialects/keboola/index.ts';
+import { answerFrameworkError, isKeboolaPath, registerKeboola } from '../dialects/keboola/index.ts';
 import { connectionUrl, findService, prefixOfHost, urlOfService } from '../dialects/keboola/services.ts';
 import { registerDocs } from './docs.ts';
 import { registerMetrics } from './metrics.ts';
@@ -77,7 +77,7 @@ export async function createHttpServer({ config, core, health, log }: HttpServer
     }
   });
   registerRequestLog(app);
-  registerMetrics(app, core, (path) => (familyOfPath(path) ? 'keboola' : 'http'));
+  registerMetrics(app, core, (path) => (isKeboolaPath(path) ? 'keboola' : 'http'));
   registerHealth(app, health, config.version);
   registerWelcome(app, config.version);
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'Not found', status: 'error' }));

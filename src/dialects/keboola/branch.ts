@@ -22,8 +22,3 @@ export function requestedBranch(raw: IncomingMessage): string | undefined {
   const branch = branches.get(raw);
   return branch === 'default' ? undefined : branch;
 }
-
-/** Whether the URL had a branch prefix at all; some routes exist only with it. */
-export function hasBranchPrefix(raw: IncomingMessage): boolean {
-  return branches.has(raw);
-}

@@ -3,9 +3,9 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { errors } from '../../core/errors.ts';
 import { stringifyJson } from '../../lib/json-text.ts';
 import { registerManageAuth, registerStorageAuth } from './auth.ts';
+import { BLOB_PREFIX } from './blob/blob-address.ts';
 import { describeBlobUrlError, registerBlobEndpoint } from './blob/index.ts';
 import { registerBodyParsers } from './body.ts';
-import { hasBranchPrefix } from './branch.ts';
 import type { KeboolaApp, KeboolaDeps } from './deps.ts';
 import type { Family } from './error-shapes.ts';
 import { describeError, registerErrors } from './errors.ts';
@@ -186,15 +186,19 @@ function pathBelow(request: FastifyRequest, prefix: string): string {
 }
 
 function storagePath(request: FastifyRequest): string {
-  const path = pathBelow(request, '/v2/storage');
-  return hasBranchPrefix(request.raw) && path === '' ? '/branch' : path;
+  return pathBelow(request, '/v2/storage');
 }
 
 /** For errors that arise before a scope is found (a malformed URL): the shape of the service the URL asks for. */
-export function familyOfPath(path: string): Family | undefined {
+function familyOfPath(path: string): Family | undefined {
   if (/^\/+(v2\/+storage|manage)(\/|\?|$)/.test(path)) return 'storage';
   const first = /^\/+([^/?]+)/.exec(path)?.[1];
   return SERVICES.find((service) => service.path === first)?.family;
+}
+
+/** Whether the dialect answers for the path. */
+export function isKeboolaPath(path: string): boolean {
+  return path.startsWith(`${BLOB_PREFIX}/`) || familyOfPath(path) !== undefined;
 }
 
 /**

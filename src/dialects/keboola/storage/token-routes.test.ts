@@ -72,6 +72,9 @@ test('a token is made, seen, changed, refreshed and deleted', async (t) => {
   assert.deepEqual(changed.json<Token>().bucketPermissions, { 'in.c-main': 'write' });
   assert.ok(!('componentAccess' in changed.json<Token>()));
 
+  await call('DELETE', '/v2/storage/buckets/in.c-main');
+  assert.deepEqual((await call('GET', `/v2/storage/tokens/${token.id}`)).json<Token>().bucketPermissions, {});
+
   const refreshed = (await post(`/${token.id}/refresh`)).json<Token>();
   assert.equal((await call('GET', '/v2/storage/tokens/verify', { token: token.token })).status, 401);
   assert.equal((await call('GET', '/v2/storage/tokens/verify', { token: refreshed.token })).status, 200);
@@ -89,6 +92,7 @@ test('what a token cannot be is refused with the original code', async (t) => {
   const { call } = await keboolaServer(t);
   const cases: [string, string, object | undefined, number, RegExp][] = [
     ['POST', '', { bucketPermissions: { 'in.c-main': 'manage' } }, 400, /storage\.tokens\.invalidPermissions/],
+    ['POST', '', { bucketPermissions: { 'in.c-none': 'read' } }, 400, /storage\.tokens\.invalidPermissions/],
     ['POST', '', { expiresIn: 0 }, 400, /Minimal expiration must be greater or equal to 1 second\(s\)/],
     ['GET', '/abc', undefined, 404, /notFound/],
     ['GET', '/999999', undefined, 404, /Token with id/],

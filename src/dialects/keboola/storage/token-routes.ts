@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
+import { identityErrors } from '../../../core/identity/identity-errors.ts';
 import type { NewToken, Token } from '../../../core/identity/token-model.ts';
 import { storageTokenText } from '../auth.ts';
 import type { KeboolaApp, KeboolaDeps } from '../deps.ts';
@@ -33,6 +34,15 @@ export function registerTokenRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
   const bucketIds = async (request: FastifyRequest) => (await buckets.list(request.actor)).map((bucket) => bucket.id);
   const shape = async (request: FastifyRequest, token: Token, secret?: string) =>
     toKeboolaToken(token, { storageUrl: storageUrl(request), buckets: await bucketIds(request), secret });
+
+  // Identity knows rights but no buckets, so that a mistyped id is found here.
+  const requireBuckets = async (request: FastifyRequest, permissions: Record<string, string> = {}) => {
+    const wanted = Object.entries(permissions);
+    if (wanted.length === 0) return;
+    const known = new Set(await bucketIds(request));
+    const unknown = wanted.find(([id]) => !known.has(id));
+    if (unknown) throw identityErrors.invalidPermissions(unknown[0], unknown[1]);
+  };
 
   app.get(
     '/tokens/verify',
@@ -84,6 +94,7 @@ export function registerTokenRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
     { schema: { summary: 'Make a token; its secret is in this answer only', body: NewTokenBody } },
     async (request, reply) => {
       const { canManageBuckets, expiresIn, ...rights } = request.body;
+      await requireBuckets(request, rights.bucketPermissions);
       const { token, secret } = await identity.createToken(request.actor, {
         ...toRights(rights),
         canManageBuckets,
@@ -97,8 +108,10 @@ export function registerTokenRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
   app.put(
     '/tokens/:tokenId',
     { schema: { summary: 'Change the rights of a token', params: TokenParams, body: TokenPatchBody } },
-    async (request) =>
-      shape(request, await identity.updateToken(request.actor, request.params.tokenId, toRights(request.body))),
+    async (request) => {
+      await requireBuckets(request, request.body.bucketPermissions);
+      return shape(request, await identity.updateToken(request.actor, request.params.tokenId, toRights(request.body)));
+    },
   );
 
   app.delete(

@@ -3,7 +3,8 @@ import { formatDate, formatOptionalDate } from '../scalars.ts';
 
 /**
  * A token as lists show it. `secret` only where the holder asked for it (verify, create, refresh). `buckets` are all
- * buckets of the project: a token that manages buckets has `manage` on each, also on those made after it.
+ * buckets of the project: a token that manages buckets has `manage` on each, also on those made after it, and no token
+ * has anything on a bucket that is gone.
  */
 export function toKeboolaToken(
   token: Token,
@@ -16,7 +17,7 @@ export function toKeboolaToken(
   const allBuckets = token.isMaster || managesBuckets;
   const permissions = allBuckets
     ? Object.fromEntries(context.buckets.map((id) => [id, isReader ? 'read' : 'manage']))
-    : token.bucketPermissions;
+    : Object.fromEntries(Object.entries(token.bucketPermissions).filter(([id]) => context.buckets.includes(id)));
   return {
     id: String(token.id),
     ...(context.secret !== undefined && { token: context.secret }),
