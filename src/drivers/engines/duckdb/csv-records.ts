@@ -18,8 +18,12 @@ export type CsvRecord = {
   cells: string[];
   /** Counted from 1, skipped lines and header included. */
   row: number;
-  terminator: '\n' | '\r\n' | '\r' | '';
+  terminator: LineEnd | '';
+  /** How the lines before the first record end, those that were to be skipped and blank ones. */
+  skippedEnds: Set<LineEnd>;
 };
+
+export type LineEnd = '\n' | '\r\n' | '\r';
 
 type Layout = Pick<CsvFormat, 'delimiter' | 'enclosure' | 'escapedBy' | 'skipLines'> & {
   /** For the first look only: a lone \r ends the record, so that CR-only files are noticed. */
@@ -51,6 +55,8 @@ export async function* csvRecords(chunks: AsyncIterable<Buffer>, layout: Layout)
   let linesToSkip = layout.skipLines;
   let text = '';
   let first = true;
+  let anyRecord = false;
+  const skippedEnds = new Set<LineEnd>();
 
   const endCell = () => {
     cells.push(cell);
@@ -60,10 +66,12 @@ export async function* csvRecords(chunks: AsyncIterable<Buffer>, layout: Layout)
     state = CELL_START;
   };
   /** Undefined for a blank line. */
-  const endRecord = (terminator: CsvRecord['terminator']): CsvRecord | undefined => {
+  const endRecord = (terminator: LineEnd | ''): CsvRecord | undefined => {
     endCell();
     const blank = cells.length === 1 && cells[0] === '' && !wasQuoted;
-    const record = blank ? undefined : { cells, row, terminator };
+    if (blank && !anyRecord && terminator !== '') skippedEnds.add(terminator);
+    anyRecord ||= !blank;
+    const record = blank ? undefined : { cells, row, terminator, skippedEnds };
     cells = [];
     size = 0;
     wasQuoted = false;
@@ -87,6 +95,7 @@ export async function* csvRecords(chunks: AsyncIterable<Buffer>, layout: Layout)
     while (linesToSkip > 0) {
       const newline = text.indexOf('\n', at);
       if (newline === -1) break;
+      skippedEnds.add(text[newline - 1] === '\r' ? '\r\n' : '\n');
       at = newline + 1;
       linesToSkip -= 1;
       row += 1;

@@ -8,19 +8,27 @@ import { duckdbFault, fromDuckdb, ROW_LIMIT_BYTES } from './errors.ts';
 import { column, literal, literals } from './sql.ts';
 
 /**
- * CSV files as a FROM item for DuckDB, with the ways of reading them tried from the quickest to the surest:
+ * CSV files as a FROM item for DuckDB, read in the quickest way first:
  *
- *   parallel     every core reads a part. DuckDB proves afterwards that the parts meet; nasty quoted text can make it
- *                give up (never misread), and a long row does not fit its buffers
- *   sequential   one core, exact
- *   long rows    one core, buffers for rows up to the limit
- *   rewritten    our own reader writes the file anew: mixed line ends, lone \r, escape characters
+ *   in parallel     every core reads a part. DuckDB proves afterwards that the parts meet; nasty quoted text can make
+ *                   it give up (never misread)
+ *   sequentially    one core, exact
+ *   long rows       one core, buffers for rows up to the limit
+ *   rewritten       our own reader writes the files anew: mixed line ends, lone \r, escape characters
  *
- * What fails in the last way that can help is the user's error, and only then is it reported.
+ * What fails in the last way that could help is the user's error, and only then is it reported.
  */
-type Way = 'parallel' | 'sequential' | 'long-rows' | 'rewritten';
+type Way = { parallel: boolean; longRows: boolean; rewritten: boolean };
 
-type Part = { path: string; newLine: '\\n' | '\\r\\n' };
+type Part = {
+  path: string;
+  /** As read_csv wants it written. */
+  newLine: '\\n' | '\\r\\n';
+  /** Lines before the first record. */
+  skip: number;
+  /** Those lines end in another way than the records, by which DuckDB counts lines. */
+  isMixed: boolean;
+};
 
 /** Stands for no value of any file: nothing is ever read as NULL. */
 const NEVER = '\u0001\u0002millrace-null\u0002\u0001';
@@ -44,17 +52,20 @@ export async function scanCsv<Result>(
   let parts = await nonEmptyParts(source);
   if (parts.length === 0) return undefined;
   let format = source.format;
+  let way: Way = { parallel: true, longRows: false, rewritten: false };
   // DuckDB decodes escape characters inside quotes only.
-  let way: Way = format.escapedBy !== '' ? 'rewritten' : 'parallel';
+  let mustRewrite = format.escapedBy !== '' || parts.some((part) => part.isMixed);
   const intact = format.compression === 'gzip' ? new GzipCheck(parts, connection.signal) : undefined;
 
   try {
     for (;;) {
       // Read by one core, DuckDB drops a value whose quote is never closed, and all after it, without a word.
-      if ((way === 'sequential' || way === 'long-rows') && !(await quotesPair(parts, format))) way = 'rewritten';
-      if (way === 'rewritten') {
+      if (!way.parallel && !way.rewritten && !(await quotesPair(parts, format))) mustRewrite = true;
+      if (mustRewrite) {
         parts = await rewriteParts(options, parts);
         format = REWRITTEN_FORMAT;
+        way.rewritten = true;
+        mustRewrite = false;
       }
       try {
         const result = await load(fromItem({ ...source, format }, parts, way));
@@ -65,6 +76,7 @@ export async function scanCsv<Result>(
         await intact?.done();
         const next = nextWay(way, thrown);
         if (next === undefined) throw fromDuckdb(thrown);
+        mustRewrite = next.rewritten && !way.rewritten;
         way = next;
       }
     }
@@ -75,19 +87,22 @@ export async function scanCsv<Result>(
 
 function nextWay(way: Way, thrown: unknown): Way | undefined {
   const { about } = duckdbFault(thrown);
-  const isAboutCsv = ['ragged-row', 'unterminated-quote', 'encoding', 'line-size', 'csv-structure'].includes(about);
-  if (!isAboutCsv || way === 'rewritten') return undefined;
-  if (about === 'line-size') return way === 'long-rows' ? undefined : 'long-rows';
-  if (way === 'parallel') return 'sequential';
+  if (about === 'line-size') return way.longRows ? undefined : { ...way, parallel: false, longRows: true };
+  if (!['ragged-row', 'unterminated-quote', 'encoding', 'csv-structure'].includes(about)) return undefined;
+  if (way.parallel) return { ...way, parallel: false };
   // The two faults that mixed line ends and lone carriage returns are reported as.
-  return about === 'csv-structure' || about === 'unterminated-quote' ? 'rewritten' : undefined;
+  const isLineEnds = about === 'csv-structure' || about === 'unterminated-quote';
+  return isLineEnds && !way.rewritten ? { ...way, rewritten: true } : undefined;
 }
 
 async function nonEmptyParts(source: CsvSource): Promise<Part[]> {
   const parts: Part[] = [];
   for (const path of source.paths) {
     const record = await firstRecord(path, source.format);
-    if (record !== undefined) parts.push({ path, newLine: record.terminator === '\r\n' ? '\\r\\n' : '\\n' });
+    if (record === undefined) continue;
+    const ends = new Set([...record.skippedEnds, ...(record.terminator === '' ? [] : [record.terminator])]);
+    const newLine = ends.has('\r\n') ? '\\r\\n' : '\\n';
+    parts.push({ path, newLine, skip: record.row - 1, isMixed: ends.size > 1 });
   }
   return parts;
 }
@@ -111,18 +126,20 @@ async function rewriteParts({ connection, source, scratch }: CsvScanOptions, par
   for (const [index, { path }] of parts.entries()) {
     const copy = join(scratch, `rewritten-${index}.csv`);
     await rewriteCsv({ path, format: source.format, columnCount: source.fieldIds.length }, copy, connection.signal);
-    if ((await stat(copy)).size > 0) rewritten.push({ path: copy, newLine: '\\n' });
+    const part: Part = { path: copy, newLine: '\\n', skip: 0, isMixed: false };
+    if ((await stat(copy)).size > 0) rewritten.push(part);
+    // Only headers: an empty file still gives DuckDB something to read.
+    else if (index === parts.length - 1 && rewritten.length === 0) rewritten.push(part);
   }
-  // Only headers: an empty file still gives DuckDB something to read.
-  return rewritten.length > 0 ? rewritten : [{ path: join(scratch, 'rewritten-0.csv'), newLine: '\\n' }];
+  return rewritten;
 }
 
-/** One read_csv per run of files with the same line ends: DuckDB wants them told, and in file order. */
+/** One read_csv per run of files that begin and end their lines alike: DuckDB wants that told, and files in order. */
 function fromItem(source: CsvSource, parts: Part[], way: Way): string {
   const runs: Part[][] = [];
   for (const part of parts) {
     const run = runs.at(-1);
-    if (run?.[0]?.newLine === part.newLine) run.push(part);
+    if (run?.[0]?.newLine === part.newLine && run[0].skip === part.skip) run.push(part);
     else runs.push([part]);
   }
   const reads = runs.map((run) => readCsv(source, run, way));
@@ -135,7 +152,7 @@ function readCsv({ format, fieldIds }: CsvSource, run: Part[], way: Way): string
   const options = [
     'auto_detect = false',
     `header = ${format.hasHeader}`,
-    `skip = ${format.skipLines}`,
+    `skip = ${run[0]!.skip}`,
     `delim = ${literal(format.delimiter)}`,
     `quote = ${literal(format.enclosure)}`,
     `escape = ${literal(format.enclosure)}`,
@@ -145,8 +162,8 @@ function readCsv({ format, fieldIds }: CsvSource, run: Part[], way: Way): string
     `nullstr = ${literal(NEVER)}`,
     `columns = {${names.map((name) => `'${name}': 'VARCHAR'`).join(', ')}}`,
     `force_not_null = [${names.map((name) => `'${name}'`).join(', ')}]`,
-    ...(way === 'parallel' ? [] : ['parallel = false']),
-    ...(way === 'long-rows' || way === 'rewritten' ? [`max_line_size = ${ROW_LIMIT_BYTES}`] : []),
+    `parallel = ${way.parallel}`,
+    ...(way.longRows ? [`max_line_size = ${ROW_LIMIT_BYTES}`, `buffer_size = ${ROW_LIMIT_BYTES + 1024}`] : []),
   ];
   return `read_csv(${literals(run.map((part) => part.path))}, ${options.join(', ')})`;
 }

@@ -1,3 +1,4 @@
+import './byte-order-marks.ts';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { join } from 'node:path';

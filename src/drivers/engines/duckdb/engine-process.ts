@@ -1,8 +1,8 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from 'pino';
 import type { AppError } from '../../../core/errors.ts';
+import type { Logger } from '../../../lib/logger.ts';
 import type { EngineSettings } from './engine-main.ts';
 import { engineStopped } from './errors.ts';
 import { startWorker, type WorkerProcess } from './worker-process.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
-import type { Logger } from 'pino';
 import { AppError } from '../../../core/errors.ts';
+import type { Logger } from '../../../lib/logger.ts';
 import type { Engine, EngineTables, TableChange } from '../contract.ts';
 import { readHeader } from './csv-records.ts';
 import type { DeleteParams, ExportParams, WriteParams } from './engine-main.ts';

@@ -1,3 +1,4 @@
+import './byte-order-marks.ts';
 import { Socket } from 'node:net';
 import { DuckDBInstance, StatementType } from '@duckdb/node-api';
 import { AppError, errors } from '../../../core/errors.ts';

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { copyFile, link, mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Logger } from 'pino';
 import { AppError } from '../../../core/errors.ts';
+import type { Logger } from '../../../lib/logger.ts';
 import type { DataFile, Session, SessionColumn, SessionSpec } from '../contract.ts';
 import type { SessionStart } from './session-main.ts';
 import { findSandbox, type Sandbox } from './session-sandbox.ts';

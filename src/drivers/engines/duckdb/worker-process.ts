@@ -3,8 +3,8 @@ import type { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import type { Logger } from 'pino';
 import type { AppError } from '../../../core/errors.ts';
+import type { Logger } from '../../../lib/logger.ts';
 import { CallChannel } from './channel.ts';
 
 /** One child process of ours with DuckDB in it, and the channel to it. */
