@@ -52,6 +52,8 @@ export type InputReport = {
   imported: { source: string; lastImportDate: string }[];
   files: { tags: { name: string; match?: string }[]; lastImportId: string }[];
   processed: { fileId: number; tags: string[] }[];
+  /** Bytes of tables that were written for the program. */
+  bytes: number;
 };
 
 export type SubmittedLoad = {
@@ -63,7 +65,7 @@ export type SubmittedLoad = {
   columnMetadata: Record<string, { key: string; value: string }[]>;
 };
 
-export const emptyInput = (): InputReport => ({ tables: [], imported: [], files: [], processed: [] });
+export const emptyInput = (): InputReport => ({ tables: [], imported: [], files: [], processed: [], bytes: 0 });
 
 /** `image:tag`, as messages name what ran. */
 export function imageOf({ component, ctx }: Pick<JobRun, 'component' | 'ctx'>): string {

@@ -46,7 +46,9 @@ import { makeWorkDirectory, removeJobDirectory, rowPaths } from './steps/work-di
  */
 export async function runJob(parts: RunnerParts, ctx: JobContext): Promise<void> {
   const component = parts.core.components.get(ctx.job.componentId ?? '');
-  const jobsDirectory = await parts.runtime.workRoot(parts.jobsDirectory);
+  // Programs may need another place than SQL, whose files are better on the disk of the tables.
+  const isProgram = component.run !== undefined && 'command' in component.run;
+  const jobsDirectory = isProgram ? await parts.runtime.workRoot(parts.jobsDirectory) : parts.jobsDirectory;
   const run: JobRun = { parts, ctx, component, jobsDirectory, log: new JobLog(ctx, component.id) };
   const progress: Progress = { rows: [], usage: [], variables: undefined, images: [], configVersion: undefined };
   try {
@@ -96,7 +98,7 @@ async function carryOut(run: JobRun, progress: Progress): Promise<void> {
   }
   const result = await toResult(run, progress, ended);
   await run.log.flush();
-  await ctx.finish({ status: 'succeeded', result, metrics: toMetrics(ended), usage: progress.usage });
+  await ctx.finish({ status: 'succeeded', result, metrics: toMetrics(progress, ended), usage: progress.usage });
 }
 
 function toRequest({ componentId, configurationId, configurationRowIds, mode, input }: Job): RunRequest {
@@ -262,7 +264,9 @@ async function toResult(run: JobRun, progress: Progress, ended: Map<SubmittedLoa
   };
 }
 
-function toMetrics(ended: Map<SubmittedLoad, Job>): JobMetrics {
+/** As storage counts: in goes what is loaded, out what is read. */
+function toMetrics({ rows }: Progress, ended: Map<SubmittedLoad, Job>): JobMetrics {
   const inBytes = [...ended.values()].reduce((sum, { metrics }) => sum + (metrics.inBytes ?? 0), 0);
-  return { inputTablesBytesSum: 0, outputTablesBytesSum: inBytes };
+  const outBytes = rows.reduce((sum, { input }) => sum + input.bytes, 0);
+  return { inBytes, outBytes };
 }

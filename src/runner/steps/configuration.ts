@@ -63,7 +63,7 @@ export async function componentEnvironment(run: JobRun, row: RowRun): Promise<Re
     KBC_CONFIGVERSION: definition.version === undefined ? '' : String(definition.version),
     ...(definition.rowId !== undefined && { KBC_CONFIGROWID: definition.rowId }),
     KBC_COMPONENTID: component.id,
-    KBC_STACKID: new URL(parts.publicUrl()).host,
+    KBC_STACKID: URL.canParse(parts.publicUrl()) ? new URL(parts.publicUrl()).host : 'localhost',
     KBC_STAGING_FILE_PROVIDER: 'azure',
     KBC_PROJECT_FEATURE_GATES: features.join(','),
     KBC_COMPONENT_RUN_MODE: 'run',

@@ -6,7 +6,7 @@ import { cutMiddle, ProgramOutput } from '../job-log.ts';
 import { imageOf, type JobRun, type RowRun } from '../job-run.ts';
 import { StopReason } from '../kind.ts';
 import { runErrors } from '../run-errors.ts';
-import { memoryLimitMb, timeoutSeconds } from './config-file.ts';
+import { asMap, memoryLimitMb, timeoutSeconds } from './config-file.ts';
 import { componentEnvironment } from './configuration.ts';
 import { runId } from './work-dir.ts';
 
@@ -60,8 +60,10 @@ export function programTimeout({ component }: JobRun, { checked }: RowRun): numb
   return timeoutSeconds(component.data.process_timeout, checked.runtime);
 }
 
-export function programMemory({ component }: JobRun, { checked }: RowRun): number {
-  return memoryLimitMb(component.data.memory, checked.runtime.containerType);
+export function programMemory({ component, ctx }: JobRun, { checked }: RowRun): number {
+  const asked = asMap(asMap(asMap(ctx.job.input).options).backend);
+  const size = asked.containerType ?? asked.type;
+  return memoryLimitMb(component.data.memory, typeof size === 'string' ? size : checked.runtime.containerType);
 }
 
 /**

@@ -34,7 +34,7 @@ async function exportTable(run: JobRun, row: RowRun, mapping: InputTable, index:
   const path = join(row.paths.data, 'in', 'tables', name);
   try {
     const table = await core.tables.get(actor, mapping.source);
-    const { columns } = await core.tables.exportTo(
+    const { columns, sizeBytes } = await core.tables.exportTo(
       actor,
       mapping.source,
       readOptions(mapping, row.state),
@@ -42,6 +42,7 @@ async function exportTable(run: JobRun, row: RowRun, mapping: InputTable, index:
       signal,
     );
     await writeFile(`${path}.manifest`, printJson(await tableManifest(run, table, columns)));
+    row.input.bytes += sizeBytes;
     report(row, index, mapping, table, columns);
   } catch (error) {
     throw asInputError(error);

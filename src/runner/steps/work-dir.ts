@@ -67,21 +67,23 @@ export async function sweepJobDirectories(parts: {
   /** Those of the given jobs that still have to end. */
   unfinished(jobIds: number[]): Promise<number[]>;
 }): Promise<number> {
-  const { runtime } = parts;
-  const root = await runtime.workRoot(parts.jobsDirectory);
-  const names = await readdir(root).catch(() => []);
-  const ids = names.filter((name) => /^\d+$/.test(name)).map(Number);
-  const living = new Set(ids.length > 0 ? await parts.unfinished(ids) : []);
-  const dead = ids.filter((id) => !living.has(id));
-  for (const id of dead) {
-    for (const row of await readdir(join(root, String(id))).catch(() => [])) {
-      const { log } = rowPaths(root, id, Number(row));
-      const handle = { runtime: runtime.name, id: runId(id, Number(row)), logDirectory: log };
-      if ((await runtime.recover(handle)) === 'adopted') await runtime.remove(handle);
+  const { runtime, jobsDirectory, unfinished } = parts;
+  let removed = 0;
+  for (const root of new Set([jobsDirectory, await runtime.workRoot(jobsDirectory)])) {
+    const names = await readdir(root).catch(() => []);
+    const ids = names.filter((name) => /^\d+$/.test(name)).map(Number);
+    const living = new Set(ids.length > 0 ? await unfinished(ids) : []);
+    for (const id of ids.filter((job) => !living.has(job))) {
+      for (const row of await readdir(join(root, String(id))).catch(() => [])) {
+        const { log } = rowPaths(root, id, Number(row));
+        const handle = { runtime: runtime.name, id: runId(id, Number(row)), logDirectory: log };
+        if ((await runtime.recover(handle)) === 'adopted') await runtime.remove(handle);
+      }
+      await removeJobDirectory(root, id);
+      removed++;
     }
-    await removeJobDirectory(root, id);
   }
-  return dead.length;
+  return removed;
 }
 
 /** Names a program of a job in process lists. */
