@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { startPlatform } from '../../../../test/support/platform.ts';
 
@@ -30,7 +32,7 @@ type Answer = { status: number; type: string | null; text: string; json: Json };
 
 /** A whole server with what these tests ask of it over HTTP. */
 async function storageClient(t: Parameters<typeof startPlatform>[0]) {
-  const { url, credentials } = await startPlatform(t);
+  const { url, credentials, dataDir } = await startPlatform(t);
   const call = async (
     method: string,
     path: string,
@@ -52,6 +54,7 @@ async function storageClient(t: Parameters<typeof startPlatform>[0]) {
   };
   return {
     call,
+    dataDir,
     /** Uploads content and returns the file's id. */
     async upload(content: string, name = 'data.csv'): Promise<number> {
       const { json } = await call('POST', '/files/prepare', { name, sizeBytes: content.length, federationToken: true });
@@ -326,7 +329,7 @@ test('what is wrong with a request is said at once', async (t) => {
 });
 
 test('the old calls load rows that come in the request itself', async (t) => {
-  const { call } = await storageClient(t);
+  const { call, dataDir } = await storageClient(t);
   await call('POST', '/buckets', { stage: 'in', name: 'main' });
   const part = (name: string, value: string, file = '') =>
     `--b\r\nContent-Disposition: form-data; name="${name}"${file && `; filename="${file}"`}\r\n\r\n${value}\r\n`;
@@ -360,4 +363,6 @@ test('the old calls load rows that come in the request itself', async (t) => {
     multipart,
   );
   assert.equal(refused.status, 415, refused.text);
+  const left = (await readdir(join(dataDir, 'tmp'))).filter((name) => name.startsWith('upload-'));
+  assert.deepEqual(left, [], 'uploads that stayed behind');
 });
