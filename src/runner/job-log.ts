@@ -106,16 +106,24 @@ export class ProgramOutput {
   readonly #log: JobLog;
   readonly #decoder = new StringDecoder('utf8');
   #rest = '';
+  #saidBytes = 0;
 
   constructor(log: JobLog) {
     this.#log = log;
   }
 
-  async add({ stream, bytes }: LogChunk): Promise<void> {
+  /** How much of stdout was passed on: where whoever takes over the program goes on. */
+  get saidBytes(): number {
+    return this.#saidBytes;
+  }
+
+  async add({ stream, bytes, offset }: LogChunk): Promise<void> {
     this[stream].add(bytes);
     if (stream === 'stderr') return;
     const text = this.#rest + this.#decoder.write(bytes);
-    const end = text.length > MAX_LINE ? text.length : text.lastIndexOf('\n') + 1;
+    const isTooLong = text.length > MAX_LINE;
+    const end = isTooLong ? text.length : text.lastIndexOf('\n') + 1;
+    if (end > 0) this.#saidBytes = offset + (isTooLong ? bytes.length : bytes.lastIndexOf(0x0a) + 1);
     this.#rest = text.slice(end);
     this.#say(text.slice(0, end));
     await this.#log.ready();

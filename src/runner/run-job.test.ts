@@ -238,18 +238,24 @@ test('a killed job stops its program and leaves nothing behind', async (t) => {
 test('a program that outlives its server is waited for by the next, not started again', async (t) => {
   const machine = new FakeMachine();
   const runtime = new FakeRuntime(machine, () => [
+    { print: 'early\n' },
     { sleepMs: 1500 },
     { print: 'late\n' },
     { write: 'out/files/a.txt', text: 'a' },
   ]);
   const { start, end, said, restart, core, actor } = await runnerWorld(t, { runtime, components });
   const job = await start(inline({}));
-  while (runtime.started.length === 0) await sleep(10);
+  while (!(await said(job)).includes('early')) await sleep(10);
   const next = new FakeRuntime(machine, () => assert.fail('started twice'));
   await restart(next);
   const ended = await end(job);
   assert.equal(ended.status, 'succeeded', ended.error?.message);
-  assert.ok((await said(job)).includes('late'));
+  assert.deepEqual(await said(job), [
+    'Running component my.app (row 1 of 1)',
+    'early',
+    'late',
+    'Finished component my.app (row 1 of 1)',
+  ]);
   assert.equal((await core.files.list(actor, { tags: ['componentId: my.app'] }, { limit: 10, offset: 0 })).length, 1);
 });
 

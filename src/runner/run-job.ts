@@ -80,8 +80,10 @@ async function carryOut(run: JobRun, progress: Progress): Promise<void> {
   progress.configVersion = definitions[0]?.version?.toString();
   for (const [index, definition] of definitions.entries()) {
     const place = `(row ${index + 1} of ${definitions.length})`;
-    if (definition.notice) run.log.warn(definition.notice);
-    run.log.info(`Running component ${component.id} ${place}`);
+    if (!resumed || resumed.row < index) {
+      if (definition.notice) run.log.warn(definition.notice);
+      run.log.info(`Running component ${component.id} ${place}`);
+    }
     const row = await openRow(run, definition, index);
     progress.rows.push(row);
     if ('builtin' in component.run) await runSql(run, row);

@@ -1,4 +1,6 @@
-import { isAbsolute } from 'node:path';
+import { writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { isAbsolute, join } from 'node:path';
 import { AppError } from '../../core/errors.ts';
 import type { RunExit, RunHandle, RunSpec } from '../../drivers/runtimes/contract.ts';
 import type { Json } from '../../lib/json.ts';
@@ -81,8 +83,15 @@ export async function awaitProgram(run: JobRun, row: RowRun, handle: RunHandle):
   signal.addEventListener('abort', onAbort, { once: true });
   if (signal.aborted) onAbort();
   try {
+    const notes = join(row.paths.home, 'said');
     const followed = (async () => {
-      for await (const chunk of runtime.logs(handle)) await output.add(chunk);
+      for await (const chunk of runtime.logs(handle, { stdout: await readPosition(notes), stderr: 0 })) {
+        // Somebody else follows it now, or will.
+        if (signal.aborted && !isKill(signal)) break;
+        await output.add(chunk);
+        const { saidBytes } = output;
+        if (saidBytes > 0) void run.log.flush().then(() => notePosition(notes, saidBytes));
+      }
       return runtime.wait(handle);
     })();
     const exit = await (isKill(signal) ? followed : untilTaken(followed, signal));
@@ -91,6 +100,20 @@ export async function awaitProgram(run: JobRun, row: RowRun, handle: RunHandle):
     conclude(run, row, exit, output);
   } finally {
     signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/** How far an earlier server has passed on what the program says. */
+async function readPosition(path: string): Promise<number> {
+  return Number(await readFile(path, 'utf8').catch(() => '0')) || 0;
+}
+
+/** Less than all of it only repeats a few lines. */
+function notePosition(path: string, bytes: number): void {
+  try {
+    writeFileSync(path, String(bytes));
+  } catch {
+    // The job has ended meanwhile, and its folder is gone.
   }
 }
 
