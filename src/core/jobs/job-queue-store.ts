@@ -15,15 +15,19 @@ export async function lockLanes(db: Db, lanes: JobLane[]): Promise<void> {
     select pg_advisory_xact_lock(hashtext('millrace claim'), hashtext(lane)) from unnest(${lanes}::text[]) as lane`);
 }
 
-/** Jobs of a lane whose worker has not been heard of: taken over as they are, with a new claim token. */
+/**
+ * Jobs of a lane whose worker has not been heard of, and those that this worker is said to hold but does not run (its
+ * claim was committed, but the database died before it could answer): taken over as they are, with a new claim token.
+ */
 export async function claimExpired(db: Db, claim: Claim): Promise<ClaimedJob[]> {
   const rows = await db.query<JobRow>(sql`
     update jobs j set worker_id = ${claim.workerId}, claim_token = gen_random_uuid(), attempt = j.attempt + 1,
       lease_expires_at = clock_timestamp() + make_interval(secs => ${claim.leaseSeconds})
     where j.id in (
       select id from jobs
-      where lane = ${claim.lane} and status in ('running', 'stopping') and lease_expires_at < clock_timestamp()
-        and id <> all(${claim.excludedIds}::bigint[])
+      where lane = ${claim.lane} and status in ('running', 'stopping')
+        and (lease_expires_at < clock_timestamp() or worker_id = ${claim.running ? claim.workerId : null})
+        and id <> all(${claim.running ?? []}::bigint[])
       order by id limit ${claim.limit} for update skip locked)
     returning ${JOB_COLUMNS}`);
   return rows.map(toClaimed);
@@ -34,8 +38,8 @@ export type Claim = {
   lane: JobLane;
   limit: number;
   leaseSeconds: number;
-  /** What the worker still runs itself, although its lease has run out. */
-  excludedIds: number[];
+  /** What the worker runs itself. */
+  running: number[] | undefined;
   /** Name of the project's own limit, and what holds where it has none. */
   projectLimit: { name: string; fallback: number };
 };

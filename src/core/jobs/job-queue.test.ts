@@ -206,6 +206,17 @@ test('killing a component job kills all that runs below it and nothing beside it
   assert.equal((await claim()).length, 2);
 });
 
+test('a claim whose answer was lost comes back to the worker at its next claim', async (t) => {
+  const { jobs, create, claim } = await setUp(t);
+  const { id } = await create();
+  const [lost] = await claim('w1');
+  const [again] = await jobs.queue.claim({ workerId: 'w1', slots: { storage: 1 }, running: [] });
+  assert.equal(again?.id, id);
+  assert.equal(again?.attempt, 2);
+  assert.notEqual(again?.claimToken, lost?.claimToken, 'what the lost answer held opens nothing any more');
+  assert.deepEqual(await jobs.queue.claim({ workerId: 'w1', slots: { storage: 1 }, running: [id] }), []);
+});
+
 test('a failure that may pass is retried later each time, and the fifth is the end', async (t) => {
   const { db, jobs, create, claim } = await setUp(t);
   const { id } = await create();

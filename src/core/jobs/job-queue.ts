@@ -46,7 +46,10 @@ export type ClaimRequest = {
   workerId: string;
   /** How many more jobs of each lane the worker can take. */
   slots: Partial<Record<JobLane, number>>;
-  /** Jobs the worker still runs itself: never given to it a second time. */
+  /**
+   * All that the worker runs: never given to it a second time, while what it holds beyond these (a claim that was
+   * committed, but whose answer the database died over) comes back at once. Left out, only leases decide.
+   */
   running?: number[];
   /** Whether to look for jobs whose worker is gone, too. That takes time to come true, so not every claim need ask. */
   takeOver?: boolean;
@@ -64,7 +67,7 @@ export class JobQueue {
   }
 
   /** Up to that many jobs, now held by the worker: first those whose worker has gone, then those that wait. */
-  async claim({ workerId, slots, running = [], takeOver = true }: ClaimRequest): Promise<ClaimedJob[]> {
+  async claim({ workerId, slots, running, takeOver = true }: ClaimRequest): Promise<ClaimedJob[]> {
     const lanes = (['storage', 'component'] as const).filter((lane) => (slots[lane] ?? 0) > 0);
     if (lanes.length === 0) return [];
     return this.#db.transaction(async (tx) => {
@@ -77,7 +80,7 @@ export class JobQueue {
           lane,
           limit,
           leaseSeconds: this.#leaseSeconds,
-          excludedIds: running,
+          running,
           projectLimit: LANE_LIMITS[lane],
         };
         const expired = takeOver ? await claimExpired(tx, claim) : [];
