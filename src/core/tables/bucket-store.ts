@@ -42,14 +42,14 @@ function toBucketRow(row: Row): BucketRow {
 /** Where buckets and tables live: a branch of a project. An `Actor` is one. */
 export type Place = { projectId: number; branchId: number };
 
-/** `share` keeps the bucket from being deleted until the transaction ends. */
+/** `share` keeps the bucket from being deleted until the transaction ends, `update` also from being changed. */
 export async function findBucket(
   db: Db,
   place: Place,
   id: string,
   lock?: 'share' | 'update',
 ): Promise<BucketRow | undefined> {
-  const locking = lock === undefined ? sql.empty : lock === 'share' ? sql` for key share` : sql` for update`;
+  const locking = lock === undefined ? sql.empty : lock === 'share' ? sql` for key share` : sql` for no key update`;
   const row = await db.one<Row>(sql`
     select * from buckets where project_id = ${place.projectId} and branch_id = ${place.branchId} and id = ${id}${locking}`);
   return row && toBucketRow(row);

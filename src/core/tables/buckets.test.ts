@@ -41,13 +41,14 @@ test('ids and display names are unique, ids up to their case', async (t) => {
     code: 'bucket.already-exists',
     message: 'The bucket c-main already exists.',
   });
-  await assert.rejects(buckets.create(actor, { stage: 'out', name: 'main' }), {
+  await assert.rejects(buckets.create(actor, { stage: 'in', name: 'second', displayName: 'main' }), {
     message: 'The display name "main" already exists in project.',
   });
+  await buckets.create(actor, { stage: 'out', name: 'main' });
   await buckets.create(actor, { stage: 'in', name: 'MAIN' });
   assert.deepEqual(
     (await buckets.list(actor)).map(({ id }) => id),
-    ['in.c-MAIN', 'in.c-main'],
+    ['in.c-MAIN', 'in.c-main', 'out.c-main'],
   );
 });
 

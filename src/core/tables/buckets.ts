@@ -119,6 +119,8 @@ export class Buckets {
     requireBucketRight(actor, id, 'manage');
     if (patch.displayName !== undefined) requireBucketDisplayName(patch.displayName);
     await this.db.transaction(async (tx) => {
+      // As in `create`: what keeps two buckets from getting the same name.
+      if (patch.displayName !== undefined) await LakeCommit.begin(tx, actor.projectId);
       const bucket = await findBucket(tx, actor, id, 'update');
       if (bucket === undefined) throw tableErrors.bucketNotFound(id, actor.projectId);
       if (patch.displayName !== undefined && patch.displayName !== bucket.displayName) {
@@ -165,8 +167,9 @@ export class Buckets {
     const tables = await listTables(tx, actor, id);
     if (tables.length > 0 && !options.force) throw tableErrors.bucketNotEmpty(tables.length);
     await commit.dropSchema(bucket.lakeSchemaId);
-    await deleteMetadataOfBucket(tx, actor, id);
     await deleteBucket(tx, actor, id);
+    // After it: whoever was describing the bucket or a table of it at that moment has ended then.
+    await deleteMetadataOfBucket(tx, actor, id);
     await commit.finish({ author: actor.token.description, message: `Delete bucket ${id}` });
     for (const table of tables) {
       await this.events.append(
@@ -196,7 +199,9 @@ export class Buckets {
     for (const table of tables) {
       const summary = byTable.get(table.lakeTableId);
       if (summary === undefined) continue;
-      byBucket.set(table.bucketId, [...(byBucket.get(table.bucketId) ?? []), summary]);
+      const sizes = byBucket.get(table.bucketId);
+      if (sizes) sizes.push(summary);
+      else byBucket.set(table.bucketId, [summary]);
     }
     return byBucket;
   }

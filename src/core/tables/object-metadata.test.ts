@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { lakeWorld } from '../../../test/support/lake-world.ts';
+import { sql } from '../../db/sql.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { ObjectMetadata } from './object-metadata.ts';
 
@@ -85,4 +87,34 @@ test('what is refused', async (t) => {
   const reader = await tokenActor({ bucketPermissions: { 'in.c-main': 'read' } });
   assert.deepEqual(await metadata.list(reader, TABLE), []);
   await assert.rejects(metadata.set(reader, TABLE, 'me', item), { kind: 'forbidden' });
+});
+
+test('metadata set while its table or bucket is dropped does not stay behind', async (t) => {
+  const { metadata, actor, tables, buckets, db } = await metadataWorld(t);
+  const left = () => db.one(sql`select count(*) as items from object_metadata`);
+  const race = async (drop: () => Promise<void>) => {
+    let dropped: Promise<void> | undefined;
+    await db.transaction(async (tx) => {
+      await metadata.setIn(tx, actor, TABLE, 'me', [{ key: 'a', value: '1' }]);
+      dropped = drop();
+      await sleep(100);
+    });
+    await dropped;
+    assert.deepEqual(await left(), { items: 0 });
+  };
+  await race(() => tables.drop(actor, TABLE.id));
+  await tables.create(actor, { bucketId: 'in.c-main', name: 't', columns: ['id'] });
+  await race(() => buckets.delete(actor, BUCKET.id, { force: true }));
+});
+
+test("descriptions set at the same time do not get into each other's way", async (t) => {
+  const { metadata, actor } = await metadataWorld(t);
+  const begin = Date.now();
+  await Promise.all(
+    [BUCKET, TABLE, BUCKET, TABLE, BUCKET, TABLE].map((object, i) =>
+      metadata.set(actor, object, `p${i}`, [{ key: 'KBC.description', value: String(i) }]),
+    ),
+  );
+  // A deadlock would be found, and tried again, after a second.
+  assert.ok(Date.now() - begin < 1000);
 });

@@ -142,7 +142,7 @@ export class ObjectMetadata {
       const bucket = await findBucket(tx, actor, object.id, 'update');
       if (bucket) await updateBucket(tx, { ...bucket, description, updatedAt: this.clock.now() });
     } else if (object.type === 'table') {
-      const table = await findTable(tx, actor, object.id);
+      const table = await findTable(tx, actor, object.id, 'update');
       if (table) await updateTable(tx, { ...table, description });
     }
   }
@@ -155,23 +155,25 @@ function requireProvider(provider: string): void {
   if (provider === 'storage') throw tableErrors.metadataReserved('edited');
 }
 
+/** Within a change, the bucket or table also stays until its end, so that no metadata outlives it. */
 async function requireObject(
   db: Database | Transaction,
   actor: Actor,
   object: MetadataObject,
   right: BucketRight,
 ): Promise<void> {
+  const lock = right === 'read' ? undefined : 'share';
   const bucketId = bucketOf(object);
   requireBucketRight(actor, bucketId, right);
   if (object.type === 'bucket') {
-    if (!(await findBucket(db, actor, object.id))) throw tableErrors.bucketNotFound(object.id, actor.projectId);
+    if (!(await findBucket(db, actor, object.id, lock))) throw tableErrors.bucketNotFound(object.id, actor.projectId);
     return;
   }
   const { tableId, column } =
     object.type === 'table' ? { tableId: object.id, column: undefined } : splitColumnId(object.id);
   const name = splitTableId(tableId)?.name;
   if (name === undefined) throw tableErrors.tableIdNotFound(tableId, actor.projectId);
-  const table = await findTable(db, actor, tableId);
+  const table = await findTable(db, actor, tableId, lock);
   if (!table) throw tableErrors.tableNotFound(name, bucketId, actor.projectId);
   if (column === undefined) return;
   const lakeTable = await findLakeTable(db, actor.projectId, table.lakeTableId);

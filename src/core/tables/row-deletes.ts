@@ -61,7 +61,7 @@ export class RowDeletes {
       await requireFiles(change);
       await this.commit(work, input, table, change, staged.prefix);
     } catch (error) {
-      await this.staging.discard(staged.prefix).catch((cause) => {
+      await this.staging.discard(staged).catch((cause) => {
         work.log.warn({ err: cause, prefix: staged.prefix }, 'Files of a failed deletion stay for the sweeper');
       });
       throw error;

@@ -35,18 +35,20 @@ export class Staging {
     return staged;
   }
 
-  /** Removes the files unless they were committed, which is safe to ask when nobody knows whether they were. */
-  async discard(prefix: string): Promise<number> {
+  /**
+   * Removes the files unless they were committed, which is safe to ask when nobody knows whether they were. For the
+   * writer itself also when the row is gone: if a sweeper took it, files written since then are named by nothing else.
+   */
+  async discard(staged: StagedFiles): Promise<number> {
     return this.db.transaction(async (tx) => {
-      const staged = await lockStagedFiles(tx, prefix);
-      if (staged === undefined) return 0;
+      await lockStagedFiles(tx, staged.prefix);
       const inLake = await isCommitted(tx, staged);
       let removed = 0;
       if (!inLake.files) {
         removed = await removeFiles(staged);
         if (!inLake.table) await removeEmptyDirectory(staged.directory);
       }
-      await deleteStagedFiles(tx, prefix);
+      await deleteStagedFiles(tx, staged.prefix);
       return removed;
     });
   }
@@ -55,13 +57,22 @@ export class Staging {
   async discardEarlier(job: ClaimedJob): Promise<void> {
     // A first run has no earlier one; asking would cost every load a round trip.
     if (job.attempt <= 1 && job.failures === 0 && job.handle === undefined) return;
-    for (const staged of await listEarlierFiles(this.db, job.id, job.claimToken)) await this.discard(staged.prefix);
+    for (const staged of await listEarlierFiles(this.db, job.id, job.claimToken)) await this.discard(staged);
   }
 
-  /** Everything whose writer is gone. Returns the number of files removed. */
+  /** Everything whose writer is gone. Returns the number of files removed; what fails does not keep the rest. */
   async discardAbandoned(): Promise<number> {
     let removed = 0;
-    for (const staged of await listAbandonedFiles(this.db)) removed += await this.discard(staged.prefix);
+    const failures: unknown[] = [];
+    for (const staged of await listAbandonedFiles(this.db)) {
+      await this.discard(staged).then(
+        (count) => {
+          removed += count;
+        },
+        (error: unknown) => failures.push(error),
+      );
+    }
+    if (failures.length > 0) throw new AggregateError(failures, `${failures.length} abandoned writes were not removed`);
     return removed;
   }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { tableChange } from '../../../test/support/lake-files.ts';
@@ -55,6 +55,35 @@ test('files of a running job stay, files of a lost one go', async (t) => {
   assert.deepEqual(await db.query(sql`select * from staged_files`), []);
 });
 
+test('a writer that was swept under its hands takes away what it wrote since', async (t) => {
+  const { db, directory, sweeper, staging, claimed } = await sweptWorld(t);
+  const job = await claimed();
+  const folder = join(directory, 'lakes', '1', 'in.c-main', 'new-table');
+  const staged = await staging.open(job, folder);
+  await db.query(sql`update jobs set claim_token = gen_random_uuid() where id = ${job.id}`);
+  await sweeper.sweepOnce();
+  // The engine has not heard of it yet.
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, `${staged.prefix}1.parquet`), 'x');
+  assert.equal(await staging.discard(staged), 1);
+  assert.equal(existsSync(folder), false);
+});
+
+test('one writer that cannot be swept does not keep the others from it', async (t) => {
+  const { db, directory, sweeper, staging, claimed } = await sweptWorld(t);
+  const jobs = [await claimed(), await claimed()];
+  const folder = join(directory, 'lakes', '1', 'in.c-main', 'new-table');
+  const file = join(directory, 'not-a-folder');
+  await writeFile(file, '');
+  await staging.open(jobs[0] as ClaimedJob, folder);
+  await db.query(sql`update staged_files set directory = ${`${file}/x`}`);
+  const staged = await staging.open(jobs[1] as ClaimedJob, folder);
+  await writeFile(join(folder, `${staged.prefix}0.parquet`), 'x');
+  await db.query(sql`update jobs set status = 'failed'`);
+  await sweeper.sweepOnce();
+  assert.equal(existsSync(folder), false);
+});
+
 test('a folder made for a table that never came goes too', async (t) => {
   const { directory, sweeper, staging, claimed, db } = await sweptWorld(t);
   const folder = join(directory, 'lakes', '1', 'in.c-main', 'new-table');
@@ -71,7 +100,7 @@ test('files whose commit went through stay, even when its answer was lost', asyn
   const made = await files.data(table.directory, [{ 1: 'a' }]);
   await commit(table, tableChange({ addedFiles: [made] }));
   await db.transaction((tx) => deleteStagedFiles(tx, staged.prefix));
-  assert.equal(await staging.discard(staged.prefix), 0);
+  assert.equal(await staging.discard(staged), 0);
   assert.ok(existsSync(made.path));
 });
 

@@ -76,13 +76,22 @@ export class Sweeper {
   /** Safe to call at any time, by several servers at once. Returns the number of files removed. */
   async sweepOnce(): Promise<{ abandoned: number; expired: number }> {
     this.lakesSweptAt = Date.now();
-    const abandoned = await this.staging.discardAbandoned();
+    const abandoned = await this.counted('abandoned writes', () => this.staging.discardAbandoned());
     const before = new Date(this.clock.now().getTime() - this.retentionMs);
     let expired = 0;
-    for (const projectId of await listLakeProjects(this.db)) expired += await this.sweepLake(projectId, before);
+    for (const projectId of await listLakeProjects(this.db))
+      expired += await this.counted(`lake ${projectId}`, () => this.sweepLake(projectId, before));
     await deleteOldExports(this.db, new Date(this.clock.now().getTime() - EXPORT_MAX_AGE_DAYS * DAY_MS));
     if (abandoned + expired > 0) this.log.info({ abandoned, expired }, 'Swept files of tables');
     return { abandoned, expired };
+  }
+
+  /** One lake that cannot be swept must not keep the others from it. */
+  private async counted(what: string, sweep: () => Promise<number>): Promise<number> {
+    return sweep().catch((err: unknown) => {
+      this.log.error({ err }, `Sweeping failed for ${what}; it is tried again later`);
+      return 0;
+    });
   }
 
   private async sweepLake(projectId: number, before: Date): Promise<number> {

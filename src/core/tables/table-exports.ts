@@ -94,7 +94,7 @@ export class TableExports {
         await this.events.append(tx, exportedEvent(work.actor, input, result));
       });
     } catch (error) {
-      await this.staging.discard(staged.prefix).catch((cause) => {
+      await this.staging.discard(staged).catch((cause) => {
         work.log.warn({ err: cause, prefix: staged.prefix }, 'Files of a failed export stay for the sweeper');
       });
       throw error;

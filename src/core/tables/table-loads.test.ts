@@ -217,6 +217,24 @@ test('what a job has made is loaded once, however often it asks', async (t) => {
   assert.equal((await jobs.list(actor, {}, { limit: 10 })).length, 2);
 });
 
+test('a key set under a load holds for its rows', async (t) => {
+  const { create, load, tables, actor, engine, rows } = await world(t);
+  await create(NEW_USERS, 'id,v\n');
+  const write = engine.tables.write.bind(engine.tables);
+  let writes = 0;
+  engine.tables.write = async (...call) => {
+    const change = await write(...call);
+    if (++writes === 1) {
+      await tables.setPrimaryKey(actor, USERS, ['id']);
+      await tables.update(actor, USERS, { description: 'x' });
+    }
+    return change;
+  };
+  await load(USERS, 'id,v\n1,a\n1,b\n');
+  assert.deepEqual([writes, await rows(USERS)], [2, ['"1","b"']]);
+  assert.deepEqual((await tables.get(actor, USERS)).primaryKey, ['id']);
+});
+
 test('a bucket deleted under a load fails the load, not the server', async (t) => {
   const { create, tables, buckets, actor, file, jobs, db, directory } = await world(t);
   await create(NEW_USERS, 'id\n1\n');

@@ -116,7 +116,7 @@ export class TableLoads {
         else await this.commitRows(tx, work.actor, input, target, plan, change, at, result);
       });
     } catch (error) {
-      await this.staging.discard(staged.prefix).catch((cause) => {
+      await this.staging.discard(staged).catch((cause) => {
         work.log.warn({ err: cause, prefix: staged.prefix }, 'Files of a failed load stay for the sweeper');
       });
       throw error;
@@ -185,8 +185,11 @@ export class TableLoads {
     result: LoadResult,
   ): Promise<void> {
     const commit = await LakeCommit.begin(tx, actor.projectId);
-    if (!(await touchTable(tx, actor, input.tableId, at, { imported: true })))
-      throw tableErrors.lakeConflict('it was dropped');
+    const row = await findTable(tx, actor, input.tableId);
+    if (row?.lakeTableId !== target.row.lakeTableId) throw tableErrors.lakeConflict('it was dropped');
+    // The key is ours alone, so the lake knows of no conflict; rows made unique by another one must not get in.
+    if (row.primaryKey.join() !== plan.primaryKey.join()) throw tableErrors.lakeConflict('primary key changed');
+    await touchTable(tx, actor, input.tableId, at, { imported: true });
     await commit.addColumns(target.lake, plan.newColumns);
     await commit.applyFiles(target.lake, change);
     await commit.finish({ author: actor.token.description, message: `Import into ${input.tableId}` });
@@ -312,7 +315,7 @@ export async function requireFiles(change: TableChange): Promise<void> {
   for (const file of [...change.addedFiles, ...change.deleteFiles]) {
     const found = await stat(file.path).catch(() => undefined);
     if (found?.size !== file.fileSizeBytes)
-      throw errors.unavailable(`The new file ${file.path} vanished before its commit`);
+      throw errors.unavailable('A new file vanished before its commit', new Error(file.path));
   }
 }
 

@@ -51,9 +51,17 @@ function toTableRow(row: Row): TableRow {
   };
 }
 
-export async function findTable(db: Db, place: Place, id: string): Promise<TableRow | undefined> {
+/** `share` keeps the table from being dropped until the transaction ends, `update` also from being changed. */
+export async function findTable(
+  db: Db,
+  place: Place,
+  id: string,
+  lock?: 'share' | 'update',
+): Promise<TableRow | undefined> {
+  const locking = lock === undefined ? sql.empty : lock === 'share' ? sql` for key share` : sql` for no key update`;
   const row = await db.one<Row>(sql`
-    select * from tables where project_id = ${place.projectId} and branch_id = ${place.branchId} and id = ${id}`);
+    select * from tables
+    where project_id = ${place.projectId} and branch_id = ${place.branchId} and id = ${id}${locking}`);
   return row && toTableRow(row);
 }
 

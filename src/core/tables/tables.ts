@@ -323,7 +323,9 @@ export class Tables {
     requireBucketRight(actor, bucketId, 'write');
     if (patch.displayName !== undefined) requireTableDisplayName(patch.displayName);
     await this.db.transaction(async (tx) => {
-      const row = await findTable(tx, actor, tableId);
+      // The lake lock is also what keeps two tables from getting the same name.
+      if (patch.displayName !== undefined) await LakeCommit.begin(tx, actor.projectId);
+      const row = await findTable(tx, actor, tableId, 'update');
       if (row === undefined) throw tableErrors.tableNotFound(name, bucketId, actor.projectId);
       const changed = {
         ...row,
@@ -393,7 +395,7 @@ export class Tables {
     requireBucketRight(actor, bucketId, 'write');
     await this.db.transaction(async (tx) => {
       await LakeCommit.begin(tx, actor.projectId);
-      const row = await findTable(tx, actor, tableId);
+      const row = await findTable(tx, actor, tableId, 'update');
       const lake = row && (await requireLake(tx, actor, row));
       if (row === undefined || lake === undefined) throw tableErrors.tableNotFound(name, bucketId, actor.projectId);
       const ids = new Map(userColumns(lake).map((column) => [column.name, column.id]));
