@@ -272,7 +272,7 @@ class Postmaster {
 
   async #spawn(): Promise<void> {
     const { cluster, binaries, launcher, socketDirectory, home, log } = this.#options;
-    this.#clearRemains();
+    await this.#clearRemains();
     const logFile = path.join(home, 'logs', 'postgres.log');
     rotate(logFile);
     const { command, args } = launcher.wrap(binaries.postgres, [
@@ -362,12 +362,18 @@ class Postmaster {
   }
 
   /**
-   * What a killed postmaster leaves: backends that have not noticed yet (their shared memory would refuse a new one)
-   * and lock files whose process number may meanwhile belong to somebody else. Only called with no postmaster alive.
+   * What a killed postmaster leaves, called only when none is alive: backends that have not noticed yet, whose shared
+   * memory would refuse a new one, and lock files. PostgreSQL clears the files up itself, with the shared memory that
+   * they name, unless their process number meanwhile belongs to somebody else.
    */
-  #clearRemains(): void {
+  async #clearRemains(): Promise<void> {
     const { cluster, socketDirectory } = this.#options;
-    for (const pid of processesIn(cluster)) send(pid, 'SIGKILL');
+    const limit = Date.now() + STOP_LIMIT_MS;
+    for (let left = processesIn(cluster); left.length > 0 && Date.now() < limit; left = processesIn(cluster)) {
+      for (const pid of left) send(pid, 'SIGKILL');
+      await sleep(10);
+    }
+    if (!isAlive(this.#readPidFile()?.pid ?? 0)) return;
     rmSync(path.join(cluster, 'postmaster.pid'), { force: true });
     rmSync(path.join(socketDirectory, '.s.PGSQL.5432'), { force: true });
     rmSync(path.join(socketDirectory, '.s.PGSQL.5432.lock'), { force: true });
