@@ -118,6 +118,22 @@ test('other projects see nothing; weak tokens see their own files only', async (
   );
 });
 
+test('who may only read changes no file', async (t) => {
+  const { files, actor } = await fileWorld(t);
+  const file = await files.prepare(actor, { name: 'there' });
+  const person = { id: 1, name: 'R', email: 'r@example.com', role: 'readOnly' as const };
+  const reader = { ...actor, token: { ...actor.token, person } };
+  await files.get(reader, file.id);
+  for (const op of [
+    () => files.prepare(reader, { name: 'new' }),
+    () => files.addTag(reader, file.id, 'x'),
+    () => files.removeTag(reader, file.id, 'x'),
+    () => files.delete(reader, file.id),
+  ]) {
+    await assert.rejects(op(), fails('access.denied'));
+  }
+});
+
 test('listings: newest first, pages, tags, ids, runs, search', async (t) => {
   const { files, actor } = await fileWorld(t);
   const one = await files.prepare(actor, { name: 'Report-1.csv', tags: ['x', 'componentId-1'] });

@@ -11,6 +11,7 @@ import type { QueryFields } from '../../lib/query-string.ts';
 import { errors } from '../errors.ts';
 import { type Events, eventFor } from '../events/events.ts';
 import type { Actor } from '../identity/actor.ts';
+import { assertAllowed, canWriteFiles } from '../identity/permissions.ts';
 import { BlobGrants, GRANT_VALID_MS, type Grant } from './blob-grants.ts';
 import { Blobs } from './blobs.ts';
 import { fileErrors } from './file-errors.ts';
@@ -111,6 +112,7 @@ export class Files {
 
   /** Announces a file that the client will upload. */
   async prepare(actor: Actor, newFile: NewFile): Promise<StoredFile> {
+    assertAllowed(canWriteFiles(actor));
     const id = await nextFileId(this.#db);
     const file = this.#describe(actor, id, newFile, { isServerMade: false });
     await this.#db.transaction((tx) => this.#insert(tx, actor, file));
@@ -132,6 +134,7 @@ export class Files {
 
   /** Gone at once for everybody; the content follows. */
   async delete(actor: Actor, id: number): Promise<void> {
+    assertAllowed(canWriteFiles(actor));
     const file = await this.get(actor, id);
     await this.#db.transaction(async (tx) => {
       if (!(await deleteFile(tx, actor.projectId, id))) throw fileErrors.notFound();
@@ -335,6 +338,7 @@ export class Files {
     change: (tags: string[]) => string[] | undefined,
     event: { name: 'file.tag-added' | 'file.tag-removed'; message: string; params: object },
   ): Promise<void> {
+    assertAllowed(canWriteFiles(actor));
     const file = await this.get(actor, id);
     await this.#db.transaction(async (tx) => {
       const tags = await lockTags(tx, id);

@@ -102,7 +102,7 @@ function hasBucketRight(actor: Actor, bucketId: string, needed: BucketRight): bo
 }
 
 /** Persons whose role lets them look at everything and change nothing. */
-function isReader(actor: Actor): boolean {
+export function isReader(actor: Actor): boolean {
   const role = actor.token.person?.role;
   return actor.token.isMaster && (role === 'readOnly' || role === 'share');
 }

@@ -4,7 +4,7 @@ import { errors } from '../errors.ts';
 import type { NewEvent } from '../events/event-model.ts';
 import { type Events, eventFor } from '../events/events.ts';
 import type { Actor } from '../identity/actor.ts';
-import { assertAllowed, canReadJob, canRunComponent } from '../identity/permissions.ts';
+import { assertAllowed, canReadJob, canRunComponent, isReader } from '../identity/permissions.ts';
 import { jobErrors } from './job-errors.ts';
 import {
   type ClaimedJob,
@@ -103,7 +103,8 @@ export class Jobs {
       const job = await lockJob(tx, id, actor.projectId);
       if (!job) throw jobErrors.notFound(id);
       assertAllowed(
-        canReadJob(actor, job) && (job.lane === 'storage' || canRunComponent(actor, job.componentId ?? '')),
+        canReadJob(actor, job) &&
+          (job.lane === 'storage' ? !isReader(actor) : canRunComponent(actor, job.componentId ?? '')),
       );
       if (isFinal(job.status)) throw jobErrors.notKillable(id, job.status);
       const below = job.lane === 'component' ? await lockSubtree(tx, job) : [];
