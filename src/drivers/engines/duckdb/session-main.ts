@@ -93,11 +93,34 @@ const refused = (statement: SqlStatement) =>
 
 const shortened = (text: string) => (text.length > 2000 ? `${text.slice(0, 2000)}...` : text);
 
+const REFUSED_VERBS = new Set(
+  (
+    'ATTACH CALL CHECKPOINT COPY CREATE DEALLOCATE DETACH EXECUTE EXPLAIN EXPORT FORCE IMPORT INSTALL LOAD PRAGMA ' +
+    'PREPARE RESET SET UPDATE USE'
+  ).split(' '),
+);
+
+/**
+ * A mistyped verb is a mistake, not a forbidden act, and DuckDB says best where it is. Only what begins with no verb at
+ * all is shown to its parser: that one already acts on some statements (PRAGMA, IMPORT).
+ */
+async function refusal(statement: SqlStatement): Promise<AppError> {
+  const [first] = statement.tokens;
+  if (first?.kind !== 'word' || !REFUSED_VERBS.has(first.text)) {
+    try {
+      await connection.extractStatements(statement.text);
+    } catch (thrown) {
+      return userError(thrown, statement.text);
+    }
+  }
+  return refused(statement);
+}
+
 async function run(sql: string, signal: AbortSignal): Promise<void> {
   for (const statement of splitStatements(sql)) {
     signal.throwIfAborted();
     const role = statementRole(statement);
-    if (role === 'refused') throw refused(statement);
+    if (role === 'refused') throw await refusal(statement);
     await materialiseChanged(statement);
     try {
       await runStatement(statement, role === 'change', signal);
