@@ -195,7 +195,8 @@ class ClaimingWorker implements Worker {
       const running: Running = { job, abort: new AbortController(), done: Promise.resolve(), context: undefined };
       this.#running.set(job.id, running);
       running.done = this.#carryOut(running).finally(() => {
-        this.#running.delete(job.id);
+        // Handed back, it may have been claimed again before this is heard.
+        if (this.#running.get(job.id) === running) this.#running.delete(job.id);
         // What waited for its place is in its lane, what waited for its lock may be in any.
         this.#wake(job.lockKey === undefined ? job.lane : undefined);
       });
