@@ -32,6 +32,8 @@ type Acknowledged = {
   failedTransformations: number;
 };
 
+export type StormServer = { dataDirectory: string; url: string; token: string };
+
 type Target = 'server' | 'engine' | 'postgres' | 'backend' | 'component';
 const targets: Target[] = ['server', 'engine', 'postgres', 'backend', 'component'];
 
@@ -51,12 +53,16 @@ export class Storm {
   #working = false;
   #nextBatch = 1;
   #slowestMs = 0;
+  #token = '';
+  #failedLoads = 0;
+  #failedTransformations = 0;
 
   constructor(seed: number) {
     this.#random = mulberry32(seed);
   }
 
-  async run(rounds: number, endBy: number): Promise<StormReport> {
+  /** `inspect` looks at the platform after the last round, while it still runs. */
+  async run(rounds: number, endBy: number, inspect?: (server: StormServer) => Promise<void>): Promise<StormReport> {
     try {
       await this.#start();
       await this.#prepare();
@@ -66,6 +72,7 @@ export class Storm {
       await this.#restart();
       await this.#verify();
       await this.#nothingLeftBehind();
+      await inspect?.({ dataDirectory: this.#data, url: this.#api.url, token: this.#token });
       await this.#stop();
       assert.deepEqual(
         processesOf(this.#data).map((row) => row.command),
@@ -79,9 +86,9 @@ export class Storm {
         acknowledged: {
           configurations: this.#configurations.size,
           loads: this.#loads.size,
-          failedLoads: 0,
+          failedLoads: this.#failedLoads,
           transformations: this.#transformations.size,
-          failedTransformations: 0,
+          failedTransformations: this.#failedTransformations,
         },
       };
     } catch (error) {
@@ -196,6 +203,8 @@ export class Storm {
   async #verify(): Promise<void> {
     const client = this.#api;
     const loads = await this.#finalStates();
+    this.#failedLoads = [...loads.values()].filter((status) => status !== 'success').length;
+    this.#failedTransformations = 0;
     const rows = await this.#count('in.c-storm.batches', 'batch');
     for (const [batch, jobId] of this.#loads) {
       const status = loads.get(jobId);
@@ -205,7 +214,6 @@ export class Storm {
         status === 'success' ? batchRows : 0,
         `rows of batch ${batch}, whose load ended as ${status}`,
       );
-      this.#loads.set(batch, jobId);
     }
     for (const [batch, count] of rows) assert.ok(count === batchRows, `batch ${batch} is there with ${count} rows`);
 
@@ -214,6 +222,7 @@ export class Storm {
       const job = await client.call<QueueJob>('GET', `/queue/jobs/${jobId}`);
       assert.equal(job.isFinished, true, `job ${jobId} has no end`);
       const expected = job.status === 'success' ? 1 : 0;
+      if (expected === 0) this.#failedTransformations++;
       const found = marks.get(mark) ?? 0;
       // A job may fail after its load was committed (killed before it could say so); it must never have written twice.
       assert.ok(
@@ -328,7 +337,8 @@ export class Storm {
       child.once('exit', (code) => reject(new Error(`millrace up ended with ${code} before it was ready`)));
     });
     const credentials = JSON.parse(readFileSync(ready.credentials, 'utf8')) as { keboola: { storageToken: string } };
-    this.#client = new Client(ready.url, credentials.keboola.storageToken);
+    this.#token = credentials.keboola.storageToken;
+    this.#client = new Client(ready.url, this.#token);
   }
 
   async #restart(): Promise<void> {
