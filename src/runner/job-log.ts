@@ -1,4 +1,5 @@
 import { StringDecoder } from 'node:string_decoder';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createMask } from '../core/secrets/mask.ts';
 import type { LogChunk } from '../drivers/runtimes/contract.ts';
 import type { Logger } from '../lib/logger.ts';
@@ -56,7 +57,8 @@ export class JobLog {
 
   /** Resolves when there is room for more. */
   async ready(): Promise<void> {
-    while (this.#queue.length > QUEUE_LIMIT) await new Promise((resolve) => setImmediate(resolve));
+    // Not at every turn of the loop: a database that hangs must not cost a processor.
+    while (this.#queue.length > QUEUE_LIMIT) await sleep(5);
   }
 
   /** Resolves when everything said so far is written. */
@@ -68,9 +70,7 @@ export class JobLog {
     const message = toMessage(this.#mask(text));
     if (message === '') return;
     this.#queue.push({ type, message });
-    this.#pump ??= this.#write().finally(() => {
-      this.#pump = undefined;
-    });
+    this.#pump ??= this.#write();
   }
 
   async #write(): Promise<void> {
@@ -80,6 +80,8 @@ export class JobLog {
       });
       this.#queue.shift();
     }
+    // In the same turn as the last look: what comes later finds no pump and starts one.
+    this.#pump = undefined;
   }
 }
 

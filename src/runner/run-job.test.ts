@@ -63,7 +63,8 @@ test('a program gets its folder, its configuration and its environment', async (
     artifacts: { uploaded: [], downloaded: [] },
     variables: [],
   });
-  await sleep(50);
+  // Removed just after whoever waits has heard of the end.
+  for (let i = 0; i < 500 && (await workFolders()).length > 0; i++) await sleep(10);
   assert.deepEqual(await workFolders(), []);
 });
 
@@ -90,7 +91,8 @@ test('failures are told as what they are', async (t) => {
     'Running my.app:latest container exceeded the timeout of 1 seconds.',
   ]);
   assert.deepEqual(await outcome('memory'), ['failed', 'user', 'Component out of memory (exceeded 256M)']);
-  await sleep(50);
+  // Removed just after whoever waits has heard of the end.
+  for (let i = 0; i < 500 && (await workFolders()).length > 0; i++) await sleep(10);
   assert.deepEqual(await workFolders(), []);
 });
 
@@ -231,7 +233,8 @@ test('a killed job stops its program and leaves nothing behind', async (t) => {
   while (runtime.started.length === 0) await sleep(10);
   await core.jobs.kill(actor, job.id);
   assert.equal((await end(job)).status, 'stopped');
-  await sleep(50);
+  // Removed just after whoever waits has heard of the end.
+  for (let i = 0; i < 500 && (await workFolders()).length > 0; i++) await sleep(10);
   assert.deepEqual(await workFolders(), []);
 });
 

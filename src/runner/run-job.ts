@@ -94,6 +94,7 @@ async function carryOut(run: JobRun, progress: Progress): Promise<void> {
   const ended = await awaitLoads(run, progress.rows);
   await describeTables(run, progress.rows);
   if (ended.size > 0) run.log.info('Output mapping done.');
+  ctx.signal.throwIfAborted();
   for (const row of progress.rows) {
     await storeState(run, row);
     await tagProcessedFiles(run, row);
@@ -225,6 +226,8 @@ async function conclude(run: JobRun, progress: Progress, error: unknown): Promis
   const loads = progress.rows.flatMap((row) => row.loads);
   const ends = loads.map((load) => run.parts.core.jobs.awaitEnd(load.job.id, AbortSignal.timeout(60_000)));
   if (isStopped) {
+    // The kill has ended those that were there; what was submitted at that moment must not arrive either.
+    await Promise.allSettled(loads.map((load) => run.parts.core.jobs.kill(run.ctx.actor, load.job.id)));
     await Promise.allSettled(ends);
     await removeJobDirectory(run.jobsDirectory, run.ctx.job.id);
     throw error;
