@@ -1,6 +1,6 @@
 import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { errors } from '../../core/errors.ts';
+import { type AppError, errors } from '../../core/errors.ts';
 import { stringifyJson } from '../../lib/json-text.ts';
 import { registerManageAuth, registerStorageAuth } from './auth.ts';
 import { BLOB_PREFIX } from './blob/blob-address.ts';
@@ -76,7 +76,7 @@ export function registerKeboola(app: FastifyInstance, deps: KeboolaDeps): { open
     );
     keboola.register(
       async (scope) => {
-        registerErrors(scope, 'storage');
+        registerErrors(scope, 'storage', (request) => notBuilt(request, 'manage'));
         registerManageAuth(scope, deps);
         registerBodyParsers(scope, deps.config.temporaryDirectory);
         mount(scope, MANAGE_ROUTES, deps);
@@ -135,10 +135,7 @@ function tagOf(url: string): string {
 function registerService(scope: FastifyInstance, service: Service, deps: KeboolaDeps): void {
   registerErrors(scope, service.family, (request) => {
     if (!service.isBuilt) return errors.notImplemented(`the service ${service.path}`);
-    const path = pathBelow(request, `/${service.path}`);
-    return isNotBuilt(request.method, path, NOT_BUILT_OF_SERVICES[service.path] ?? [])
-      ? errors.notImplemented(path)
-      : undefined;
+    return notBuilt(request, service.path);
   });
   if (!service.isBuilt) return;
   registerStorageAuth(scope, deps);
@@ -183,6 +180,12 @@ async function answerPreflight(_request: FastifyRequest, reply: FastifyReply): P
 
 function pathBelow(request: FastifyRequest, prefix: string): string {
   return (request.url.split('?')[0] ?? '').replace(/\/{2,}/g, '/').slice(prefix.length);
+}
+
+function notBuilt(request: FastifyRequest, service: string): AppError | undefined {
+  const path = pathBelow(request, `/${service}`);
+  const table = NOT_BUILT_OF_SERVICES[service] ?? [];
+  return isNotBuilt(request.method, path, table) ? errors.notImplemented(path) : undefined;
 }
 
 function storagePath(request: FastifyRequest): string {

@@ -82,6 +82,16 @@ export const NOT_BUILT: readonly NotBuilt[] = [
 
 /** The same for other services; paths are relative to the service. `*` stands for any rest of a path. */
 export const NOT_BUILT_OF_SERVICES: Readonly<Record<string, readonly NotBuilt[]>> = {
+  manage: [
+    [
+      'GET POST PUT PATCH DELETE',
+      '/(maintainers|organizations|projects|deleted-projects|projects-users|project-templates|users|current-user)(/*)?',
+    ],
+    [
+      'GET POST PUT PATCH DELETE',
+      '/(features|invitations|commands|ui-apps|storage-backend|file-storage-*|promo-codes|pay-as-you-go|tokens)(/*)?',
+    ],
+  ],
   queue: [
     ['GET', '/search/grouped-jobs'],
     ['GET', '/latest-configurations-jobs'],
