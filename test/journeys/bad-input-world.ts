@@ -83,7 +83,7 @@ export class Tenant {
   }
 
   /** Everything a failed call must leave as it was. */
-  async everything(): Promise<unknown> {
+  async everything() {
     const get = (path: string) => this.client.call<unknown>('GET', `/v2/storage/${path}`);
     const tables = (await get('tables?include=columns,metadata,columnMetadata,buckets')) as { id: string }[];
     return {
@@ -103,6 +103,15 @@ export class Tenant {
     const before = await this.everything();
     await action();
     assert.deepEqual(await this.everything(), before);
+  }
+
+  /** The same where the call itself brings a file, which is kept whether it was any good or not. */
+  async unchangedButFiles(action: () => Promise<void>): Promise<void> {
+    const before = await this.everything();
+    await action();
+    const after = await this.everything();
+    assert.equal(after.files.length, before.files.length + 1);
+    assert.deepEqual({ ...after, files: [] }, { ...before, files: [] });
   }
 }
 

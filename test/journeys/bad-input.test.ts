@@ -144,6 +144,23 @@ test('bad input is refused in clear words and changes nothing', async (t) => {
     ['Syrup: neither configuration', 'syrup', post(`/syrup/docker/${SQL}/run`, {}), 400, /Specify 'config'/, 400],
   ]);
 
+  const manage = { 'X-KBC-ManageApiToken': platform.credentials.keboola.manageToken };
+  await refusals(t, 'what is not built says so', [
+    ['Storage', 'storage', { path: '/v2/storage/workspaces' }, 501, 'Not implemented', 'notImplemented'],
+    ['Queue', 'queue', { path: '/queue/stats/project' }, 501, 'Not implemented', 501],
+    ['Syrup', 'syrup', post('/syrup/provisioning/docker', {}), 501, 'Not implemented', 501],
+    ['a whole service', 'queue', { path: '/sandboxes/sandboxes' }, 501, 'Not implemented', 501],
+    [
+      'Management',
+      'storage',
+      { path: '/manage/organizations', headers: manage },
+      501,
+      'Not implemented',
+      'notImplemented',
+    ],
+    ['Management: no such call', 'storage', { path: '/manage/x', headers: manage }, 404, /not found/, 'notFound'],
+  ]);
+
   const strange = '1-1-0000000000000000000000000000000000000000';
   await refusals(t, 'tokens', [
     [
@@ -393,6 +410,18 @@ test('bad input is refused in clear words and changes nothing', async (t) => {
         assertProblem(await mine.storageProblem(path, { dataFileId: 999_999 }), 'storage.files.notFound', /not found/);
       }),
     );
+  });
+
+  await t.test('rows in the request itself', async (t) => {
+    for (const [name, content, code, message] of [...badFiles, ...headers].filter((file) => file.length === 4)) {
+      if (Buffer.isBuffer(content)) continue;
+      await t.test(name, () =>
+        mine.unchangedButFiles(async () => {
+          const problem = await mine.storageProblem(`/v2/storage/tables/${TABLE}/import`, { dataString: content });
+          assertProblem(problem, code, message);
+        }),
+      );
+    }
   });
 
   await t.test('tables made from files', async (t) => {
