@@ -60,6 +60,6 @@ function systemTags({ component, ctx }: JobRun, { definition }: RowRun): string[
     `configurationId: ${definition.configurationId ?? ''}`,
     ...(definition.rowId === undefined ? [] : [`configurationRowId: ${definition.rowId}`]),
     `branchId: ${ctx.job.branchId}`,
-    `runId: ${ctx.job.runId}`,
+    `runId: ${ctx.job.id}`,
   ];
 }
