@@ -485,7 +485,7 @@ test('bad input is refused in clear words and changes nothing', async (t) => {
     const made = 'CREATE TABLE "made" AS SELECT * FROM "people"';
     await failed(
       'a mistake',
-      /^Query "SELEC 1" in "code" failed with error: ".*syntax error at or near "SELEC"/,
+      /^Query "SELEC 1" in "code" failed with error: "Parser Error: syntax error at or near "SELEC"/,
       made,
       'SELEC 1',
     );

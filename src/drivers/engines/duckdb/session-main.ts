@@ -5,7 +5,7 @@ import { AppError, errors } from '../../../core/errors.ts';
 import type { SessionColumn, SessionSpec } from '../contract.ts';
 import { serveChannel } from './channel.ts';
 import { diskFull, duckdbFault } from './errors.ts';
-import { column, condition, identifier, literal, literals, mentionedFields, relation } from './sql.ts';
+import { column, condition, emptyFileCopy, identifier, literal, literals, mentionedFields, relation } from './sql.ts';
 import { changedTables, type SqlStatement, splitStatements, statementRole } from './sql-script.ts';
 
 /**
@@ -43,12 +43,14 @@ async function start(spec: SessionStart): Promise<void> {
     ),
   );
   hidden = [...files.map(({ name, path }): [string, string] => [path, name]), [spec.directory, '']];
+  const emptyFile = `${spec.directory}/empty.parquet`;
+  await connection.run(emptyFileCopy(emptyFile));
   for (const { name, version, columns, filter, limit } of spec.tables) {
     const cells = columns.map((item) => `${column(item.fieldId)} AS ${identifier(item.name)}`);
     const scanned = [...new Set([...columns.map(({ fieldId }) => fieldId), ...mentionedFields(filter)])];
     const where = filter === undefined ? '' : ` WHERE ${condition(filter, version.columns)}`;
     const rows = `${where}${limit === undefined ? '' : ` LIMIT ${Math.trunc(limit)}`}`;
-    const from = relation(version, scanned);
+    const from = relation(version, scanned, { emptyFile });
     await connection.run(`CREATE VIEW ${identifier(name)} AS SELECT ${cells.join(', ')} FROM ${from}${rows}`);
     viewed.set(name.toLowerCase(), name);
   }
@@ -178,6 +180,7 @@ function userError(thrown: unknown, statement: string): AppError {
     return new AppError('invalid', 'sql.out-of-memory', message, { details, cause: thrown });
   }
   let message = thrown instanceof Error ? thrown.message : String(thrown);
+  message = message.replace(/^Failed to extract statements: /, ''); // said by the binding, and of no use to an author
   for (const [path, shown] of hidden) message = message.replaceAll(path, shown);
   return new AppError('invalid', 'sql.failed', message, { details, cause: thrown });
 }
