@@ -153,6 +153,8 @@ test('tokens carry what they were given and nothing else', async (t) => {
   );
   assert.equal((await identity.listTokens(actor)).length, 3);
   assert.equal((await identity.ownToken(bare)).id, bare.token.id);
+  await identity.updateToken(actor, bare.token.id, { description: 'renamed' });
+  assert.equal((await identity.ownToken(bare)).description, 'renamed');
   for (const act of [
     () => identity.getToken(bare, token.id),
     () => identity.createToken(bare, {}),

@@ -96,9 +96,12 @@ export class Identity {
     return { ...actor, branchId: found.id, isDefaultBranch: found.isDefault };
   }
 
-  /** The actor's own token: what a verify call shows. */
+  /** The actor's own token: what a verify call shows, which many clients begin with. */
   async ownToken(actor: Actor): Promise<Token> {
-    return this.#require(this.#db, actor.projectId, actor.token.id);
+    const { projectId, token } = actor;
+    const known = await this.#cache.get(`own:${projectId}:${token.id}`, () => findToken(this.#db, projectId, token.id));
+    if (!known) throw identityErrors.tokenNotFound(token.id);
+    return known;
   }
 
   /** Another token of the project, for those who may manage tokens; its own for everybody. */

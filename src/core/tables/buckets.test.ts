@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { tableChange } from '../../../test/support/lake-files.ts';
 import { lakeWorld } from '../../../test/support/lake-world.ts';
+import { sql } from '../../db/sql.ts';
 
 test('a bucket gets its prefix, its names and an empty start', async (t) => {
   const { buckets, actor, events } = await lakeWorld(t);
@@ -126,4 +128,34 @@ test('tokens see and change what their rights name', async (t) => {
   await assert.rejects(tables.drop(reader, 'in.c-seen.t'), forbidden);
   await tables.create(reader, { bucketId: 'in.c-written', name: 't', columns: ['a'] });
   await assert.rejects(tables.create(reader, { bucketId: 'in.c-seen', name: 'u', columns: ['a'] }), forbidden);
+});
+
+test('the overview follows every change of a lake, also one of a stock client, and adds up only then', async (t) => {
+  const { buckets, tables, actor, tokenActor, db, files, lakeTable, newFile, commit } = await lakeWorld(t);
+  const counts = async (of = actor) => {
+    const { bucketIds, rowsCount, dataSizeBytes } = await buckets.overview(of);
+    return { bucketIds, rowsCount, hasData: dataSizeBytes > 0 };
+  };
+  assert.deepEqual(await counts(), { bucketIds: [], rowsCount: 0, hasData: false });
+  for (const name of ['b', 'a']) await buckets.create(actor, { stage: 'in', name });
+  await tables.create(actor, { bucketId: 'in.c-a', name: 't', columns: ['x'] });
+  const bucketIds = ['in.c-a', 'in.c-b'];
+  assert.deepEqual(await counts(), { bucketIds, rowsCount: 0, hasData: false });
+  const base = await lakeTable('in.c-a.t');
+  const file = await newFile(base, [['1'], ['2'], ['3']]);
+  await commit(base, tableChange({ addedFiles: [file] }));
+  assert.deepEqual(await counts(), { bucketIds, rowsCount: 3, hasData: true });
+  await commit(await lakeTable('in.c-a.t'), tableChange({ deleteFiles: [await files.deletes(file.path, [0])] }));
+  assert.deepEqual(await counts(), { bucketIds, rowsCount: 2, hasData: true });
+  assert.deepEqual(await counts(), { bucketIds, rowsCount: 2, hasData: true });
+  const reader = await tokenActor({ bucketPermissions: { 'in.c-b': 'read' } });
+  assert.deepEqual(await counts(reader), { bucketIds: ['in.c-b'], rowsCount: 2, hasData: true });
+  // What nobody announces with a snapshot is not looked for.
+  await db.query(sql`update lake_1.ducklake_data_file set record_count = 100`);
+  assert.equal((await counts()).rowsCount, 2);
+  await db.query(sql`
+    insert into lake_1.ducklake_snapshot
+    select snapshot_id + 1, now(), schema_version, next_catalog_id, next_file_id from lake_1.ducklake_snapshot
+    order by snapshot_id desc limit 1`);
+  assert.equal((await counts()).rowsCount, 99);
 });

@@ -20,11 +20,14 @@ import { LakeCommit } from './lake-commit-store.ts';
 import { listLakeTables } from './lake-store.ts';
 import { requireBucketDisplayName, requireBucketName, toBucketName } from './names.ts';
 import { deleteMetadataOfBucket } from './object-metadata-store.ts';
+import { findOverview, type LakeTotals } from './overview-store.ts';
 import { tableErrors } from './table-errors.ts';
 import type { Bucket, NewBucket, Stage } from './table-model.ts';
 import { listTables, type TableRow } from './table-store.ts';
 
 export const STAGES: readonly Stage[] = ['in', 'out', 'sys'];
+
+const MAX_KNOWN_TOTALS = 10_000;
 
 /** Buckets hold tables, and rights are given by bucket. In the lake each is a schema. */
 export class Buckets {
@@ -32,6 +35,8 @@ export class Buckets {
   private readonly events: Events;
   private readonly jobs: Jobs;
   private readonly clock: Clock;
+  /** By project. What is here for the lake's newest snapshot is right, however old it is. */
+  private readonly knownTotals = new Map<number, LakeTotals>();
 
   constructor(parts: { db: Database; events: Events; jobs: Jobs; clock: Clock }) {
     this.db = parts.db;
@@ -100,6 +105,18 @@ export class Buckets {
     if (readable.length === 0) return [];
     const sizes = await this.sizes(actor, await listTables(this.db, actor));
     return readable.map((bucket) => withTables(bucket, sizes.get(bucket.id) ?? []));
+  }
+
+  /** Ids of the buckets the actor may read, and how much the whole project holds: cheap enough for every request. */
+  async overview(actor: Actor): Promise<{ bucketIds: string[]; rowsCount: number; dataSizeBytes: number }> {
+    const { bucketIds, totals } = await findOverview(this.db, actor, this.knownTotals.get(actor.projectId));
+    if (this.knownTotals.size >= MAX_KNOWN_TOTALS) this.knownTotals.clear();
+    this.knownTotals.set(actor.projectId, totals);
+    return {
+      bucketIds: bucketIds.filter((id) => canReadBucket(actor, id)),
+      rowsCount: totals.rowsCount,
+      dataSizeBytes: totals.sizeBytes,
+    };
   }
 
   async get(actor: Actor, id: string): Promise<Bucket> {

@@ -31,7 +31,7 @@ const TokenPatchBody = Type.Object(Rights);
 export function registerTokenRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
   const { identity, projects, buckets } = deps.core;
   const storageUrl = (request: FastifyRequest) => `${deps.baseUrl(request)}/v2/storage`;
-  const bucketIds = async (request: FastifyRequest) => (await buckets.list(request.actor)).map((bucket) => bucket.id);
+  const bucketIds = async (request: FastifyRequest) => (await buckets.overview(request.actor)).bucketIds;
   const shape = async (request: FastifyRequest, token: Token, secret?: string) =>
     toKeboolaToken(token, { storageUrl: storageUrl(request), buckets: await bucketIds(request), secret });
 
@@ -48,24 +48,21 @@ export function registerTokenRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
     '/tokens/verify',
     { schema: { summary: 'The token itself, its project and its rights' } },
     async (request) => {
-      const [token, project, seen] = await Promise.all([
+      const [token, project, overview] = await Promise.all([
         identity.ownToken(request.actor),
         projects.get(request.actor),
-        buckets.list(request.actor),
+        buckets.overview(request.actor),
       ]);
       const person = token.person && { id: token.person.id, name: token.person.name, email: token.person.email };
       return {
         ...toKeboolaToken(token, {
           storageUrl: storageUrl(request),
-          buckets: seen.map((bucket) => bucket.id),
+          buckets: overview.bucketIds,
           secret: storageTokenText(request),
         }),
         ...(person && { adminOwner: person }),
         organization: { id: String(project.organization.id) },
-        owner: toKeboolaOwner(project, {
-          rowsCount: seen.reduce((sum, bucket) => sum + bucket.rowsCount, 0),
-          dataSizeBytes: seen.reduce((sum, bucket) => sum + bucket.dataSizeBytes, 0),
-        }),
+        owner: toKeboolaOwner(project, overview),
       };
     },
   );
