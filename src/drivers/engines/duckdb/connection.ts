@@ -3,17 +3,20 @@ import type { DuckDBConnection, DuckDBInstance, Json } from '@duckdb/node-api';
 /** A DuckDB connection for one request: stops when the request is cancelled, and takes its temporary tables with it. */
 export class RequestConnection {
   readonly signal: AbortSignal;
+  /** See `RelationOptions.emptyFile`. */
+  readonly emptyFile: string;
   readonly #connection: DuckDBConnection;
   #repeat: NodeJS.Timeout | undefined;
 
-  private constructor(connection: DuckDBConnection, signal: AbortSignal) {
+  private constructor(connection: DuckDBConnection, emptyFile: string, signal: AbortSignal) {
     this.#connection = connection;
+    this.emptyFile = emptyFile;
     this.signal = signal;
     signal.addEventListener('abort', this.#interrupt, { once: true });
   }
 
-  static async open(instance: DuckDBInstance, signal: AbortSignal): Promise<RequestConnection> {
-    return new RequestConnection(await instance.connect(), signal);
+  static async open(instance: DuckDBInstance, emptyFile: string, signal: AbortSignal): Promise<RequestConnection> {
+    return new RequestConnection(await instance.connect(), emptyFile, signal);
   }
 
   /** DuckDB forgets an interrupt that arrives just before a query starts, so it is repeated until the close. */

@@ -11,6 +11,7 @@ import { fromDuckdb } from './errors.ts';
 import { deleteRows, write } from './load.ts';
 import { filePlace, removePlaced } from './parquet-files.ts';
 import { exportFile, preview } from './read.ts';
+import { emptyFileCopy } from './sql.ts';
 
 /**
  * The engine process: one DuckDB in memory, all requests of one server, each on its own connection. It holds no state
@@ -28,7 +29,7 @@ let opened: Promise<DuckDBInstance> | undefined;
 
 async function openInstance({ memoryLimitMb, threads, spillDirectory }: EngineSettings): Promise<DuckDBInstance> {
   await mkdir(spillDirectory, { recursive: true, mode: 0o700 });
-  return await DuckDBInstance.create(':memory:', {
+  const instance = await DuckDBInstance.create(':memory:', {
     memory_limit: `${memoryLimitMb}MB`,
     threads: String(threads),
     temp_directory: join(spillDirectory, 'pages'),
@@ -40,7 +41,13 @@ async function openInstance({ memoryLimitMb, threads, spillDirectory }: EngineSe
     enable_external_file_cache: 'false',
     allocator_background_threads: 'true',
   });
+  const connection = await instance.connect();
+  await connection.run(emptyFileCopy(emptyFileIn(spillDirectory)));
+  connection.closeSync();
+  return instance;
 }
+
+const emptyFileIn = (folder: string) => join(folder, 'empty.parquet');
 
 async function answer(method: string, params: unknown, signal: AbortSignal): Promise<unknown> {
   if (method === 'start') {
@@ -51,7 +58,7 @@ async function answer(method: string, params: unknown, signal: AbortSignal): Pro
   }
   if (opened === undefined || settings === undefined) throw errors.internal('The engine was not started');
   const { spillDirectory, threads } = settings;
-  const connection = await RequestConnection.open(await opened, signal);
+  const connection = await RequestConnection.open(await opened, emptyFileIn(spillDirectory), signal);
   const scratch = await mkdtemp(join(spillDirectory, 'request-'));
   try {
     switch (method) {

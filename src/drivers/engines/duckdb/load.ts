@@ -54,21 +54,25 @@ const recordTotal = (files: WrittenDataFile[]) => files.reduce((sum, file) => su
 
 export async function write(options: LoadOptions, request: WriteRequest): Promise<TableChange> {
   try {
-    return await writeOnce(options, request, rowGroupSize(request.table.columns.length));
+    return await writeOnce(options, request, { rowGroupSize: rowGroupSize(request.table.columns.length), split: true });
   } catch (thrown) {
     if (duckdbFault(thrown instanceof Error && thrown.cause ? thrown.cause : thrown).about !== 'memory') throw thrown;
-    // Rows of hundreds of kilobytes: a row group of the usual length is larger than the memory.
+    // Rows of tens of kilobytes: a row group of the usual length is larger than the memory. In one ordered file
+    // DuckDB writes row groups as memory runs out, in several it does not.
     await removePlaced(options.place);
     await dropTemporaryTables(options.connection);
-    return await writeOnce(options, request, 2048);
+    return await writeOnce(options, request, { rowGroupSize: 2048, split: false });
   }
 }
 
-async function writeOnce(options: LoadOptions, request: WriteRequest, groupSize: number): Promise<TableChange> {
+type FileShape = { rowGroupSize: number; split: boolean };
+
+async function writeOnce(options: LoadOptions, request: WriteRequest, shape: FileShape): Promise<TableChange> {
   const { connection, place } = options;
+  const { emptyFile } = connection;
   const { table, mode, primaryKey } = request;
   const isKeyed = primaryKey.length > 0;
-  const batch = await stageSource(options, request, { split: !isKeyed, rowGroupSize: groupSize });
+  const batch = await stageSource(options, request, { ...shape, split: shape.split && !isKeyed });
   const kept = mode === 'replace' ? [] : table.files;
   const change: TableChange = {
     addedFiles: batch,
@@ -94,14 +98,13 @@ async function writeOnce(options: LoadOptions, request: WriteRequest, groupSize:
     if ((await connection.count('SELECT count(*) FROM excluded')) > 0) {
       const ids = table.columns.map(({ fieldId }) => fieldId);
       const survivors =
-        `SELECT ${ids.map(column).join(', ')} FROM ${relation(staged, ids, { positions: true })} ` +
+        `SELECT ${ids.map(column).join(', ')} FROM ${relation(staged, ids, { emptyFile, positions: true })} ` +
         'WHERE file_row_number NOT IN (SELECT pos FROM excluded)';
       change.addedFiles = await writeDataFiles(connection, {
         select: survivors,
         columns: table.columns,
         place,
-        split: true,
-        rowGroupSize: groupSize,
+        ...shape,
       });
       await rm(batch[0]!.path);
     }
@@ -112,11 +115,7 @@ async function writeOnce(options: LoadOptions, request: WriteRequest, groupSize:
 }
 
 /** Step 1: the source as it is, with `_timestamp` and with '' for the table's columns it does not have. */
-async function stageSource(
-  options: LoadOptions,
-  request: WriteRequest,
-  shape: { split: boolean; rowGroupSize: number },
-): Promise<WrittenDataFile[]> {
+async function stageSource(options: LoadOptions, request: WriteRequest, shape: FileShape): Promise<WrittenDataFile[]> {
   const { connection, place, scratch } = options;
   const { source, table, timestamp } = request;
   const copy = async (from: string, values: Map<number, string>) => {
@@ -149,14 +148,15 @@ async function excludeReplacedInBatch(
   staged: TableVersion,
   primaryKey: number[],
 ): Promise<void> {
+  const { emptyFile } = connection;
   const keys = primaryKey.map(column).join(', ');
-  const repeated = `SELECT ${keys} FROM ${relation(staged, primaryKey)} GROUP BY ${keys} HAVING count(*) > 1`;
+  const repeated = `SELECT ${keys} FROM ${relation(staged, primaryKey, { emptyFile })} GROUP BY ${keys} HAVING count(*) > 1`;
   // Usually there are none, and grouping is several times cheaper than ranking.
   if ((await connection.rows(`${repeated} LIMIT 1`)).length === 0) return;
   await connection.run(
     `INSERT INTO excluded SELECT pos FROM (
        SELECT file_row_number AS pos, row_number() OVER (PARTITION BY ${keys} ORDER BY file_row_number DESC) AS place
-       FROM ${relation(staged, primaryKey, { positions: true })} WHERE (${keys}) IN (${repeated})
+       FROM ${relation(staged, primaryKey, { emptyFile, positions: true })} WHERE (${keys}) IN (${repeated})
      ) WHERE place > 1`,
   );
 }
@@ -170,12 +170,13 @@ async function matchExisting(
   { table, primaryKey, timestamp }: WriteRequest,
   staged: TableVersion,
 ): Promise<void> {
+  const { emptyFile } = connection;
   const sameKey = primaryKey.map((fieldId) => `old.${column(fieldId)} = new.${column(fieldId)}`).join(' AND ');
   await connection.run(
     `CREATE TEMP TABLE matched AS
      SELECT old.filename AS path, old.file_row_number AS pos, new.file_row_number AS batch_pos
-     FROM ${relation(table, primaryKey, { positions: true })} AS old
-     JOIN ${relation(staged, primaryKey, { positions: true })} AS new ON ${sameKey}
+     FROM ${relation(table, primaryKey, { emptyFile, positions: true })} AS old
+     JOIN ${relation(staged, primaryKey, { emptyFile, positions: true })} AS new ON ${sameKey}
      WHERE new.file_row_number NOT IN (SELECT pos FROM excluded)`,
   );
   const paths = new Set((await connection.rows('SELECT DISTINCT path FROM matched')).map(([path]) => path));
@@ -187,19 +188,20 @@ async function matchExisting(
   await connection.run(
     `CREATE TEMP TABLE outcome AS
      SELECT matched.path, matched.pos, matched.batch_pos, ${same} AS same
-     FROM ${relation({ ...table, files }, compared, { positions: true })} AS old
+     FROM ${relation({ ...table, files }, compared, { emptyFile, positions: true })} AS old
      JOIN matched ON old.filename = matched.path AND old.file_row_number = matched.pos
-     JOIN ${relation(staged, compared, { positions: true })} AS new ON new.file_row_number = matched.batch_pos`,
+     JOIN ${relation(staged, compared, { emptyFile, positions: true })} AS new ON new.file_row_number = matched.batch_pos`,
   );
   await connection.run('INSERT INTO excluded SELECT DISTINCT batch_pos FROM outcome WHERE same');
 }
 
 export async function deleteRows(options: LoadOptions, request: DeleteRowsRequest): Promise<TableChange> {
   const { connection, place } = options;
+  const { emptyFile } = connection;
   const { table, filter } = request;
   await connection.run(
     `CREATE TEMP TABLE outcome AS SELECT filename AS path, file_row_number AS pos
-     FROM ${relation(table, [...new Set(mentionedFields(filter))], { positions: true })} WHERE ${condition(filter, table.columns)}`,
+     FROM ${relation(table, [...new Set(mentionedFields(filter))], { emptyFile, positions: true })} WHERE ${condition(filter, table.columns)}`,
   );
   const deleted = await deletePositions(options, table, 'SELECT path, pos FROM outcome');
   const totalRows = liveTotal(table.files) - deleted.deletedRows;

@@ -15,9 +15,12 @@ import { asText, column, condition, identifier, literal, mentionedFields, orderi
 
 type Wanted = { columns: EngineColumn[]; from: string; tail: string };
 
-function wanted({ table, columns: fieldIds, filter, orderBy, limit }: ReadRequest): Wanted {
+function wanted(
+  { emptyFile }: RequestConnection,
+  { table, columns: fieldIds, filter, orderBy, limit }: ReadRequest,
+): Wanted {
   const scanned = [...new Set([...fieldIds, ...mentionedFields(filter, orderBy)])];
-  const from = relation(table, scanned);
+  const from = relation(table, scanned, { emptyFile });
   const columns = fieldIds.map((fieldId) => table.columns.find((item) => item.fieldId === fieldId)!);
   const where = filter === undefined ? '' : ` WHERE ${condition(filter, table.columns)}`;
   const top = limit === undefined ? '' : ` LIMIT ${Math.max(0, Math.trunc(limit))}`;
@@ -25,7 +28,7 @@ function wanted({ table, columns: fieldIds, filter, orderBy, limit }: ReadReques
 }
 
 export async function preview(connection: RequestConnection, request: ReadRequest): Promise<(string | null)[][]> {
-  const { columns, from, tail } = wanted(request);
+  const { columns, from, tail } = wanted(connection, request);
   const cut = request.cellCharacters;
   const cells = columns.map((item) => (cut === undefined ? asText(item) : `left(${asText(item)}, ${Math.trunc(cut)})`));
   return (await connection.rows(`SELECT ${cells.join(', ')} FROM ${from}${tail}`)) as (string | null)[][];
@@ -62,7 +65,7 @@ async function copyTo(
   scratch: string,
   threads: number,
 ): Promise<number> {
-  const { columns, from, tail } = wanted(request);
+  const { columns, from, tail } = wanted(connection, request);
   const { format } = request;
   if (format.kind === 'parquet') {
     const named = columns.map(({ fieldId, name }) => `${column(fieldId)} AS ${identifier(name)}`);

@@ -42,12 +42,25 @@ export function deletedPositions(deleteFile: NonNullable<DataFile['deleteFile']>
   return `SELECT pos FROM read_parquet(${literal(deleteFile.path)})${upTo}`;
 }
 
+export type RelationOptions = {
+  /**
+   * A Parquet file without rows. DuckDB reads a single file that is mapped by field ids with one core only, two files
+   * with all of them.
+   */
+  emptyFile: string;
+  positions?: boolean;
+};
+
+/** Writes a file for `RelationOptions.emptyFile`. */
+export const emptyFileCopy = (path: string): string =>
+  `COPY (SELECT 1 AS nothing LIMIT 0) TO ${literal(path)} (FORMAT parquet, FIELD_IDS {nothing: 2147483000})`;
+
 /**
  * A table version as a FROM item: the given columns and, if asked for, where each row is (`filename`,
  * `file_row_number`). One scan for all files without deletes, one branch for each of the others: the fastest of the
  * forms measured for DuckLake's delete files.
  */
-export function relation(version: TableVersion, fieldIds: number[], options: { positions?: boolean } = {}): string {
+export function relation(version: TableVersion, fieldIds: number[], options: RelationOptions): string {
   const known = new Map(version.columns.map((item) => [item.fieldId, item]));
   const columns = fieldIds.map((fieldId) => {
     const found = known.get(fieldId);
@@ -58,7 +71,10 @@ export function relation(version: TableVersion, fieldIds: number[], options: { p
   // A scan needs at least one mapped column even when only positions or counts are wanted.
   const schema = schemaMap(columns.length > 0 ? columns : version.columns.slice(0, 1));
   const selected = names.length > 0 ? names.join(', ') : '1';
-  const scan = (paths: string[]) => `SELECT ${selected} FROM read_parquet(${literals(paths)}, schema = ${schema})`;
+  const scan = (paths: string[]) => {
+    const listed = paths.length === 1 ? [...paths, options.emptyFile] : paths;
+    return `SELECT ${selected} FROM read_parquet(${literals(listed)}, schema = ${schema})`;
+  };
 
   const untouched = version.files.filter((file) => file.deleteFile === undefined).map((file) => file.path);
   const branches = untouched.length > 0 ? [scan(untouched)] : [];
