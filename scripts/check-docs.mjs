@@ -19,5 +19,7 @@ for (const page of pages) {
   }
 }
 for (const line of broken) console.error(line);
-const generated = spawnSync(process.execPath, [path.join(root, 'scripts', 'docs.mjs'), '--check'], { stdio: 'inherit' });
+const generated = spawnSync(process.execPath, [path.join(root, 'scripts', 'docs.mjs'), '--check'], {
+  stdio: 'inherit',
+});
 process.exit(broken.length > 0 || generated.status !== 0 ? 1 : 0);

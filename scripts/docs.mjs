@@ -7,10 +7,15 @@ import { ensureBuilt, root } from './ensure-install.mjs';
 ensureBuilt();
 const load = (file) => import(pathToFileURL(path.join(root, 'dist', 'src', file)).href);
 
+/** Stands for the core: routes take parts of it when they are registered, but ask nothing before the first request. */
+function silent() {}
+const anything = new Proxy(silent, { get: () => anything, apply: () => anything });
+
 const pages = new Map([
   ['docs/reference/config.md', (await load('config.js')).renderConfigReference()],
   ['docs/reference/events.md', await renderEvents()],
   ['docs/reference/jobs.md', await renderJobs()],
+  ['docs/reference/errors.md', await renderErrors()],
   ...(await renderOpenapi()),
 ]);
 
@@ -41,8 +46,15 @@ async function renderOpenapi() {
   const { createHttpServer } = await load('http/server.js');
   const { pino } = await import('pino');
   const server = await createHttpServer({
-    config: { host: '127.0.0.1', port: 0, tls: undefined, hostSuffixes: ['localhost'], version: '0', temporaryDirectory: '/tmp' },
-    core: {},
+    config: {
+      host: '127.0.0.1',
+      port: 0,
+      tls: undefined,
+      hostSuffixes: ['localhost'],
+      version: '0',
+      temporaryDirectory: '/tmp',
+    },
+    core: anything,
     health: () => ({ ready: false, reason: 'documentation only' }),
     log: pino({ level: 'silent' }),
   });
@@ -56,14 +68,35 @@ async function renderOpenapi() {
 
 async function renderEvents() {
   const { EVENT_NAMES } = await load('core/events/event-names.js');
-  const names = Array.isArray(EVENT_NAMES) ? EVENT_NAMES : Object.keys(EVENT_NAMES);
-  return `# Events\n\nGenerated from src/core/events/event-names.ts. Every event is written in the transaction of the change it tells of.\n\n${names.map((name) => `- \`${name}\``).join('\n')}\n`;
+  const rows = Object.entries(EVENT_NAMES).map(([name, meaning]) => `| \`${name}\` | ${meaning} |`);
+  return table(
+    '# Events\n\nGenerated from src/core/events/event-names.ts. Every event is written in the transaction of the change it tells of.',
+    ['event', 'when'],
+    rows,
+  );
+}
+
+async function renderErrors() {
+  const { KEBOOLA_CODES } = await load('dialects/keboola/errors.js');
+  const rows = Object.entries(KEBOOLA_CODES).map(
+    ([code, known]) => `| \`${code}\` | ${known.code ? `\`${known.code}\`` : '-'} |`,
+  );
+  return table(
+    "# Errors\n\nGenerated from the dialects' tables of error codes: what the core says, and what each dialect makes of it.",
+    ['core', 'Keboola'],
+    rows,
+  );
 }
 
 async function renderJobs() {
   const { JOB_KINDS } = await load('core/jobs/job-model.js');
-  const { renderStatusMachine } = await load('core/jobs/job-status.js');
+  const { TRANSITIONS } = await load('core/jobs/job-status.js');
   const kinds = Object.entries(JOB_KINDS).map(([kind, facts]) => `| \`${kind}\` | ${facts.lane} |`);
-  const machine = renderStatusMachine ? `\n## Status\n\n${renderStatusMachine()}\n` : '';
-  return `# Jobs\n\nGenerated from src/core/jobs. Every run of anything is a job of one of these kinds.\n\n| kind | lane |\n| --- | --- |\n${kinds.join('\n')}\n${machine}`;
+  const moves = Object.entries(TRANSITIONS).map(([from, to]) => `| ${from} | ${to.join(', ') || 'final'} |`);
+  const intro = '# Jobs\n\nGenerated from src/core/jobs. Every run of anything is a job of one of these kinds.';
+  return `${table(intro, ['kind', 'lane'], kinds)}\n${table('## Status', ['from', 'to'], moves)}`;
+}
+
+function table(intro, header, rows) {
+  return `${intro}\n\n| ${header.join(' | ')} |\n|${' --- |'.repeat(header.length)}\n${rows.join('\n')}\n`;
 }
