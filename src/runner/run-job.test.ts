@@ -4,6 +4,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runnerWorld } from '../../test/support/runner-world.ts';
+import { sql } from '../db/sql.ts';
 import type { RunSpec } from '../drivers/runtimes/contract.ts';
 import { FakeMachine, FakeRuntime, type FakeStep } from '../drivers/runtimes/fake/fake-runtime.ts';
 
@@ -150,6 +151,25 @@ test('state goes from one run to the next, and only when all went well', async (
     states.map((text) => JSON.parse(text)),
     [{}, { count: 1, '#token': 'secret' }, { count: 1, '#token': 'secret' }],
   );
+});
+
+test('a job that does not get to its end leaves no state', async (t) => {
+  const { run, core, actor } = await world(t, () => [{ write: 'out/state.json', text: '{"count":1}' }]);
+  const { id } = await core.configurations.create(actor, 'my.app', { name: 'x', configuration: '{}' });
+  const address = { componentId: 'my.app', configurationId: id };
+  const finish = core.jobs.finish.bind(core.jobs);
+  let seen = '';
+  core.jobs.finish = async (tx, job, outcome) => {
+    if (job.kind !== 'component' || seen !== '') return finish(tx, job, outcome);
+    const row = await tx.one<{ state: string }>(sql`select state::text from configurations where id = ${id}`);
+    seen = row?.state ?? 'none';
+    throw new Error('the server dies here');
+  };
+  assert.equal((await run(address)).status, 'failed');
+  assert.match(seen, /"count":1/);
+  assert.equal((await core.configurations.get(actor, address)).state.text, '{}');
+  await run(address);
+  assert.match((await core.configurations.get(actor, address)).state.text, /"count":1/);
 });
 
 test('rows run one after another, each with its own configuration and state', async (t) => {

@@ -31,14 +31,14 @@ import {
   submitLoads,
 } from './steps/output-tables.ts';
 import { openSession, runBlocks, sessionSources } from './steps/sql.ts';
-import { readUsage, readVariables, storeState } from './steps/state.ts';
+import { readStates, readUsage, readVariables, storeStates } from './steps/state.ts';
 import { makeWorkDirectory, removeJobDirectory, rowPaths } from './steps/work-dir.ts';
 
 /**
  * Carries out a job of a component:
  *
  *   for each row    folder ─► input tables and files ─► config.json ─► program or SQL ─► output files ─► loads submitted
- *   then            loads awaited ─► metadata ─► state ─► tags of processed files ─► finish ─► folders removed
+ *   then            loads awaited ─► metadata ─► tags of processed files ─► finish, with the states ─► folders removed
  *
  * What may happen twice may happen: a job that is taken over repeats every step but the program. Loads are submitted
  * with a key under which the second submission answers the first job, and a program is looked for by its handle:
@@ -95,13 +95,16 @@ async function carryOut(run: JobRun, progress: Progress): Promise<void> {
   await describeTables(run, progress.rows);
   if (ended.size > 0) run.log.info('Output mapping done.');
   ctx.signal.throwIfAborted();
-  for (const row of progress.rows) {
-    await storeState(run, row);
-    await tagProcessedFiles(run, row);
-  }
+  const states = await readStates(progress.rows);
+  for (const row of progress.rows) await tagProcessedFiles(run, row);
   const result = await toResult(run, progress, ended);
   await run.log.flush();
-  await ctx.finish({ status: 'succeeded', result, metrics: toMetrics(progress, ended), usage: progress.usage });
+  const outcome = { status: 'succeeded' as const, result, metrics: toMetrics(progress, ended), usage: progress.usage };
+  let problems: string[] = [];
+  await ctx.finish(outcome, async (tx) => {
+    problems = await storeStates(tx, run, states);
+  });
+  for (const problem of problems) run.log.warn(problem);
 }
 
 function toRequest({ componentId, configurationId, configurationRowIds, mode, input }: Job): RunRequest {

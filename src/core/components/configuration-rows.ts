@@ -1,4 +1,5 @@
 import type { Transaction } from '../../db/database.ts';
+import type { RawJson } from '../../lib/json-text.ts';
 import { eventFor } from '../events/events.ts';
 import type { Actor } from '../identity/actor.ts';
 import { assertCanRead, assertCanWrite } from './component-access.ts';
@@ -114,13 +115,26 @@ export class ConfigurationRows {
     rowId: string,
     state: string,
   ): Promise<ConfigurationRow> {
-    this.#assertCanWrite(actor, address);
     return this.#parts.db.transaction(async (tx) => {
-      const configuration = await lockLive(tx, actor, address);
-      liveRow(await store.findRow(tx, configuration.key, rowId), rowId);
-      await store.setRowState(tx, configuration.key, rowId, this.#text(actor, address, 'state', state).text);
+      const configuration = await this.updateStateIn(tx, actor, address, rowId, () => state);
       return this.#read(tx, configuration, rowId);
     });
+  }
+
+  /** As `updateStateIn` of configurations. Returns the configuration. */
+  async updateStateIn(
+    tx: Transaction,
+    actor: Actor,
+    address: ConfigurationAddress,
+    rowId: string,
+    next: (current: RawJson) => string,
+  ): Promise<Configuration> {
+    this.#assertCanWrite(actor, address);
+    const configuration = await lockLive(tx, actor, address);
+    const row = liveRow(await store.findRow(tx, configuration.key, rowId), rowId);
+    const state = this.#text(actor, address, 'state', next(row.state));
+    await store.setRowState(tx, configuration.key, rowId, state.text);
+    return configuration;
   }
 
   /** For good, apart from its versions and last state, which a rollback of the configuration brings back. */

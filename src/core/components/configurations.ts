@@ -1,4 +1,5 @@
 import type { Database, Db, Transaction } from '../../db/database.ts';
+import type { RawJson } from '../../lib/json-text.ts';
 import type { Events } from '../events/events.ts';
 import { eventFor } from '../events/events.ts';
 import type { Actor } from '../identity/actor.ts';
@@ -149,13 +150,27 @@ export class Configurations {
 
   /** Replaces the state; no version, no event. */
   async updateState(actor: Actor, address: ConfigurationAddress, state: string): Promise<Configuration> {
-    assertCanWrite(actor, address.componentId);
-    this.#parts.components.get(address.componentId);
     return this.#parts.db.transaction(async (tx) => {
-      const current = await lockLive(tx, actor, address);
-      await store.setConfigurationState(tx, current.key, this.#text(actor, address.componentId, 'state', state).text);
+      await this.updateStateIn(tx, actor, address, () => state);
       return this.#read(tx, actor, address);
     });
+  }
+
+  /**
+   * `updateState` inside of a transaction that does more, such as ending a job. `next` gets the current state, which
+   * nobody else changes until the end of the transaction, and returns the new one.
+   */
+  async updateStateIn(
+    tx: Transaction,
+    actor: Actor,
+    address: ConfigurationAddress,
+    next: (current: RawJson) => string,
+  ): Promise<void> {
+    assertCanWrite(actor, address.componentId);
+    this.#parts.components.get(address.componentId);
+    const current = await lockLive(tx, actor, address);
+    const state = this.#text(actor, address.componentId, 'state', next(current.state));
+    await store.setConfigurationState(tx, current.key, state.text);
   }
 
   /** To the trash; from the trash for good, which needs a right of its own and is not done in branches. */

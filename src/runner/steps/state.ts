@@ -1,33 +1,45 @@
 import { AppError } from '../../core/errors.ts';
+import type { Transaction } from '../../db/database.ts';
 import type { Json } from '../../lib/json.ts';
+import type { RawJson } from '../../lib/json-text.ts';
 import type { JobRun, RowRun } from '../job-run.ts';
 import { runErrors } from '../run-errors.ts';
 import { readOutputJson } from './output-folder.ts';
 
-/** Keeps what the program and the input mapping want to know next time. Only where there is a configuration to keep it. */
-export async function storeState(run: JobRun, row: RowRun): Promise<void> {
-  const { configurationId, rowId, componentId } = row.definition;
-  if (configurationId === undefined) return;
+/** What the program of a row wants to know next time, with what the input mapping does; for `storeStates`. */
+export type NewState = { row: RowRun; component: Json };
+
+/** Read before the end of the job, which fails when it cannot be read. Only where there is a configuration to keep it. */
+export async function readStates(rows: readonly RowRun[]): Promise<NewState[]> {
+  const kept = rows.filter(({ definition }) => definition.configurationId !== undefined);
+  return Promise.all(kept.map(async (row) => ({ row, component: await readState(row) })));
+}
+
+/**
+ * Keeps the states in the transaction that ends the job, since a job that is lost before its end has no state to leave.
+ * Returns what could not be kept and why; may be called again after a rollback.
+ */
+export async function storeStates(tx: Transaction, run: JobRun, states: readonly NewState[]): Promise<string[]> {
   const { configurations } = run.parts.core;
   const { actor } = run.ctx;
-  const component = await readState(row);
-  const address = { componentId, configurationId };
-  try {
-    const configuration = await configurations.get(actor, address);
-    const current =
-      rowId === undefined ? configuration.state : configuration.rows.find(({ id }) => id === rowId)?.state;
-    if (!current) return;
-    const { tables, files } = { tables: row.input.imported, files: row.input.files };
-    const next = { ...asObject(current.parse()), component, storage: { input: { tables, files } } };
-    const text = JSON.stringify(next);
-    if (text === current.text) return;
-    if (rowId === undefined) await configurations.updateState(actor, address, text);
-    else await configurations.rows.updateState(actor, address, rowId, text);
-  } catch (error) {
-    if (!(error instanceof AppError) || !['not-found', 'forbidden', 'invalid'].includes(error.kind)) throw error;
-    // Runs may name a configuration that never existed: then there is simply no state.
-    if (error.kind !== 'not-found') run.log.warn(`Failed to store state: ${error.message}`);
+  const problems: string[] = [];
+  for (const { row, component } of states) {
+    const { configurationId = '', rowId, componentId } = row.definition;
+    const address = { componentId, configurationId };
+    const { imported, files } = row.input;
+    const next = (current: RawJson) =>
+      JSON.stringify({ ...asObject(current.parse()), component, storage: { input: { tables: imported, files } } });
+    try {
+      if (rowId === undefined) await configurations.updateStateIn(tx, actor, address, next);
+      else await configurations.rows.updateStateIn(tx, actor, address, rowId, next);
+    } catch (error) {
+      // All of these are said before anything is written, so the transaction goes on.
+      if (!(error instanceof AppError) || !['not-found', 'forbidden', 'invalid'].includes(error.kind)) throw error;
+      // Runs may name a configuration that never existed: then there is simply no state.
+      if (error.kind !== 'not-found') problems.push(`Failed to store state: ${error.message}`);
+    }
   }
+  return problems;
 }
 
 async function readState(row: RowRun): Promise<Json> {
