@@ -37,6 +37,7 @@ export function registerBodyParsers(scope: FastifyInstance, temporaryDirectory: 
     try {
       request.query = parseUrlEncoded((request.raw.url ?? '').slice(at + 1));
     } catch (cause) {
+      if (cause instanceof AppError) throw cause;
       throw malformed('Query string is not valid UTF-8.', cause);
     }
   });
@@ -72,6 +73,7 @@ export function parseBody(body: Buffer, contentType: string, jsonText: string | 
   try {
     return parseUrlEncoded(decodeUtf8(body));
   } catch (cause) {
+    if (cause instanceof AppError) throw cause;
     throw malformed('Request body is not a valid form: parameters must be UTF-8.', cause);
   }
 }

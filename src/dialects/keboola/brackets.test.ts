@@ -43,3 +43,12 @@ test('many repeated items are read in linear time', () => {
   assert.equal((parsed.a as string[]).length, 200_000);
   assert.ok(performance.now() - started < 3000);
 });
+
+test('items beside a key that is no index are read in linear time', () => {
+  const parsed = parseUrlEncoded(`a[x]=1&${'a[]=x&'.repeat(200_000)}`);
+  assert.equal(Object.keys(parsed.a as object).length, 200_001);
+});
+
+test('a small body cannot ask for millions of containers', () => {
+  assert.throws(() => parseUrlEncoded(`a${'[]'.repeat(60)}=x&`.repeat(20_000)), { code: 'request.too-large' });
+});

@@ -1,15 +1,28 @@
+import { AppError } from '../../core/errors.ts';
+
 /**
  * PHP's bracket notation for nested parameters: `tags[]=a`, `input[0][source]=in.c-a.b`. A container whose keys are
  * 0, 1, 2 ... becomes an array, any other an object.
  */
 const MAX_DEPTH = 64;
+/** Every container costs hundreds of bytes here and three in a body: more than anybody means would cost gigabytes. */
+const MAX_CONTAINERS = 200_000;
 
-type Branch = Map<string, Branch | unknown>;
+class Branch {
+  readonly members = new Map<string, unknown>();
+  /** Keys below are taken: the search for a free index goes on here, else a body of `a[]` could take hours. */
+  searchedTo = 0;
+}
 
 /** Pairs in the order they arrived; of two pairs with the same name the last one wins, as in PHP. */
 export function parsePairs(pairs: Iterable<readonly [string, string]>): Record<string, unknown> {
-  const root: Branch = new Map();
-  for (const [name, value] of pairs) insert(root, splitName(name), value);
+  const root = new Branch();
+  let containers = 0;
+  for (const [name, value] of pairs) {
+    containers += insert(root, splitName(name), value);
+    if (containers > MAX_CONTAINERS)
+      throw new AppError('too-large', 'request.too-large', 'Too many nested parameters.');
+  }
   return toObject(root);
 }
 
@@ -54,41 +67,44 @@ function splitName(name: string): string[] {
   return path;
 }
 
-function insert(root: Branch, path: string[], value: string): void {
+/** Returns how many containers it made. */
+function insert(root: Branch, path: string[], value: string): number {
   let branch = root;
+  let made = 0;
   path.forEach((part, i) => {
-    const key = part === '' && i > 0 ? String(nextIndex(branch)) : part;
+    const key = part === '' && i > 0 ? nextIndex(branch) : part;
     if (i === path.length - 1) {
-      branch.set(key, value);
+      branch.members.set(key, value);
       return;
     }
-    let child = branch.get(key);
-    if (!(child instanceof Map)) {
-      child = new Map();
-      branch.set(key, child);
+    let child = branch.members.get(key);
+    if (!(child instanceof Branch)) {
+      child = new Branch();
+      branch.members.set(key, child);
+      made++;
     }
     branch = child as Branch;
   });
+  return made;
 }
 
-function nextIndex(branch: Branch): number {
-  let next = 0;
-  // The common case, `a[]` repeated, must not be quadratic: keys 0..size-1 need no search.
-  if (branch.size === 0 || branch.has(String(branch.size - 1))) next = branch.size;
-  while (branch.has(String(next))) next++;
-  return next;
+/** The lowest index that is free. */
+function nextIndex(branch: Branch): string {
+  while (branch.members.has(String(branch.searchedTo))) branch.searchedTo++;
+  return String(branch.searchedTo);
 }
 
-function toObject(branch: Branch): Record<string, unknown> {
+function toObject({ members }: Branch): Record<string, unknown> {
   const object: Record<string, unknown> = {};
-  for (const [key, value] of branch) {
-    if (key !== '__proto__') object[key] = value instanceof Map ? toContainer(value) : value;
+  for (const [key, value] of members) {
+    if (key !== '__proto__') object[key] = value instanceof Branch ? toContainer(value) : value;
   }
   return object;
 }
 
 function toContainer(branch: Branch): unknown {
+  const { members } = branch;
   let index = 0;
-  for (const key of branch.keys()) if (key !== String(index++)) return toObject(branch);
-  return [...branch.values()].map((value) => (value instanceof Map ? toContainer(value) : value));
+  for (const key of members.keys()) if (key !== String(index++)) return toObject(branch);
+  return [...members.values()].map((value) => (value instanceof Branch ? toContainer(value) : value));
 }
