@@ -4,6 +4,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runnerWorld } from '../../test/support/runner-world.ts';
+import { AppError } from '../core/errors.ts';
 import { sql } from '../db/sql.ts';
 import type { RunSpec } from '../drivers/runtimes/contract.ts';
 import { FakeMachine, FakeRuntime, type FakeStep } from '../drivers/runtimes/fake/fake-runtime.ts';
@@ -256,6 +257,30 @@ test('a killed job stops its program and leaves nothing behind', async (t) => {
   // Removed just after whoever waits has heard of the end.
   for (let i = 0; i < 500 && (await workFolders()).length > 0; i++) await sleep(10);
   assert.deepEqual(await workFolders(), []);
+});
+
+test('a job that ends between two tries, or after its last one, leaves no folder either', async (t) => {
+  const { start, end, core, actor, db, workFolders } = await world(t, () => {
+    throw new AppError('unavailable', 'test.busy', 'Not now.', { retryable: true });
+  });
+  const waiting = async () => {
+    const { id } = await start(inline({}));
+    while ((await core.jobs.get(actor, id)).status !== 'waiting') await sleep(5);
+    return id;
+  };
+  const gone = async (id: number) => {
+    for (const until = Date.now() + 5000; (await workFolders()).includes(String(id)); await sleep(10)) {
+      assert.ok(Date.now() < until, 'the folder stays');
+    }
+  };
+  const killed = await waiting();
+  assert.ok((await workFolders()).includes(String(killed)));
+  assert.equal((await core.jobs.kill(actor, killed)).status, 'cancelled');
+  await gone(killed);
+  const tired = await waiting();
+  await db.query(sql`update jobs set failures = 4 where id = ${tired}`);
+  assert.equal((await end(await core.jobs.get(actor, tired))).status, 'failed');
+  await gone(tired);
 });
 
 test('a program that outlives its server is waited for by the next, not started again', async (t) => {

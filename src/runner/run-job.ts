@@ -56,8 +56,11 @@ export async function runJob(parts: RunnerParts, ctx: JobContext): Promise<void>
   } catch (error) {
     await conclude(run, progress, error);
   }
-  await run.log.flush();
-  await removeJobDirectory(jobsDirectory, ctx.job.id);
+  try {
+    await run.log.flush();
+  } finally {
+    await removeJobDirectory(jobsDirectory, ctx.job.id);
+  }
 }
 
 /** What is known of the job so far; a failure shows it too. */

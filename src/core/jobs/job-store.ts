@@ -128,6 +128,15 @@ export async function listUnfinished(db: Db, ids: number[]): Promise<number[]> {
   return rows.map(({ id }) => id);
 }
 
+/** Storage jobs only. */
+export async function listUnfinishedInRun(db: Db, projectId: number, runId: string): Promise<number[]> {
+  const rows = await db.query<{ id: number }>(sql`
+    select j.id from jobs j
+    where j.project_id = ${projectId} and j.run_id = ${runId} and j.lane = 'storage'
+      and j.status <> all(${FINAL_STATUSES})`);
+  return rows.map(({ id }) => id);
+}
+
 export async function lockJob(db: Db, id: number, projectId: number): Promise<Job | undefined> {
   const row = await db.one<JobRow>(
     sql`select ${JOB_COLUMNS} from jobs j where j.id = ${id} and j.project_id = ${projectId} for update`,

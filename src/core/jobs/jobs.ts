@@ -26,6 +26,7 @@ import {
   insertJob,
   listJobs,
   listUnfinished,
+  listUnfinishedInRun,
   lockJob,
   lockSubtree,
   nextObjectId,
@@ -155,6 +156,11 @@ export class Jobs {
   /** Those of the given ids whose jobs have not ended: for whoever cleans up after jobs. */
   async unfinished(ids: number[]): Promise<number[]> {
     return listUnfinished(this.#db, ids);
+  }
+
+  /** The storage jobs a component job has begun and that have not ended: what may still read its files. */
+  async unfinishedWork(job: Job): Promise<number[]> {
+    return listUnfinishedInRun(this.#db, job.projectId, runOfWork(job));
   }
 
   /** The end of a held job: state and event in the given transaction. Throws when it is held no more, or was killed. */

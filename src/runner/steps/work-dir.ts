@@ -74,16 +74,35 @@ export async function sweepJobDirectories(parts: {
     const ids = names.filter((name) => /^\d+$/.test(name)).map(Number);
     const living = new Set(ids.length > 0 ? await unfinished(ids) : []);
     for (const id of ids.filter((job) => !living.has(job))) {
-      for (const row of await readdir(join(root, String(id))).catch(() => [])) {
-        const { log } = rowPaths(root, id, Number(row));
-        const handle = { runtime: runtime.name, id: runId(id, Number(row)), logDirectory: log };
-        if ((await runtime.recover(handle)) === 'adopted') await runtime.remove(handle);
-      }
-      await removeJobDirectory(root, id);
+      await discardIn(root, runtime, id);
       removed++;
     }
   }
   return removed;
+}
+
+/** The same for one job that has just ended. `isFree` resolves once nobody reads the job's files any more. */
+export async function discardWork(parts: {
+  jobsDirectory: string;
+  runtime: Runtime;
+  jobId: number;
+  isFree(): Promise<void>;
+}): Promise<void> {
+  const { runtime, jobsDirectory, jobId, isFree } = parts;
+  for (const root of new Set([jobsDirectory, await runtime.workRoot(jobsDirectory)])) {
+    if (!(await lstat(join(root, String(jobId))).catch(() => undefined))) continue;
+    await isFree();
+    await discardIn(root, runtime, jobId);
+  }
+}
+
+async function discardIn(root: string, runtime: Runtime, jobId: number): Promise<void> {
+  for (const row of await readdir(join(root, String(jobId))).catch(() => [])) {
+    const { log } = rowPaths(root, jobId, Number(row));
+    const handle = { runtime: runtime.name, id: runId(jobId, Number(row)), logDirectory: log };
+    if ((await runtime.recover(handle)) === 'adopted') await runtime.remove(handle);
+  }
+  await removeJobDirectory(root, jobId);
 }
 
 /** Names a program of a job in process lists. */
