@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { AppError } from '../../../core/errors.ts';
-import { csvRecords } from './csv-records.ts';
+import { csvRecords, endsInsideQuotes } from './csv-records.ts';
 
 type Layout = Parameters<typeof csvRecords>[1];
 
@@ -57,4 +57,22 @@ test('what is not closed is an error with its row', async () => {
     error instanceof AppError && error.code === code && error.details?.row === row;
   await assert.rejects(read('a,b\n"c,d\n'), failsWith('csv.unterminated-quote', 2));
   await assert.rejects(read('a,b\n"c"x,d\n'), failsWith('csv.invalid', 2));
+});
+
+test('an open quote at the end is found as the record reader finds it', async () => {
+  const piece = fc.constantFrom('"', '"', ',', '\n', '\r\n', 'a', 'é');
+  const content = fc.array(piece, { maxLength: 14 }).map((pieces) => pieces.join(''));
+  await fc.assert(
+    fc.asyncProperty(content, fc.integer({ min: 1, max: 5 }), async (text, size) => {
+      let isOpen = false;
+      try {
+        await read(text);
+      } catch (thrown) {
+        if ((thrown as AppError).code === 'csv.invalid') return; // text after a closing quote: DuckDB refuses it
+        isOpen = true;
+      }
+      assert.equal(await endsInsideQuotes(slices(Buffer.from(text), size), layout), isOpen, JSON.stringify(text));
+    }),
+    { numRuns: 2000 },
+  );
 });

@@ -1,10 +1,10 @@
-import { stat } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CsvSource } from '../contract.ts';
 import type { RequestConnection } from './connection.ts';
-import { csvBytes, firstRecord } from './csv-records.ts';
+import { csvBytes, endsInsideQuotes, firstRecord } from './csv-records.ts';
 import { REWRITTEN_FORMAT, rewriteCsv } from './csv-rewrite.ts';
-import { duckdbFault, fromDuckdb, ROW_LIMIT_BYTES } from './errors.ts';
+import { csvErrors, duckdbFault, fromDuckdb, ROW_LIMIT_BYTES } from './errors.ts';
 import { column, literal, literals } from './sql.ts';
 
 /**
@@ -26,8 +26,10 @@ type Part = {
   newLine: '\\n' | '\\r\\n';
   /** Lines before the first record. */
   skip: number;
-  /** Those lines end in another way than the records, by which DuckDB counts lines. */
-  isMixed: boolean;
+  /** DuckDB would count those lines differently: they end in another way than the records, or have quotes. */
+  isOdd: boolean;
+  /** Whether the last byte ends a line. Not looked for in gzip files. */
+  endsLine: boolean;
 };
 
 /** Stands for no value of any file: nothing is ever read as NULL. */
@@ -54,13 +56,13 @@ export async function scanCsv<Result>(
   let format = source.format;
   let way: Way = { parallel: true, longRows: false, rewritten: false };
   // DuckDB decodes escape characters inside quotes only.
-  let mustRewrite = format.escapedBy !== '' || parts.some((part) => part.isMixed);
-  const intact = format.compression === 'gzip' ? new GzipCheck(parts, connection.signal) : undefined;
+  let mustRewrite = format.escapedBy !== '' || parts.some((part) => part.isOdd);
+  const end = new EndCheck(parts, format, connection.signal);
 
   try {
     for (;;) {
-      // Read by one core, DuckDB drops a value whose quote is never closed, and all after it, without a word.
-      if (!way.parallel && !way.rewritten && !(await quotesPair(parts, format))) mustRewrite = true;
+      // Read by one core, DuckDB drops a row whose quote is never closed without a word. Our own reader names it.
+      if (!way.parallel && !way.rewritten && (await hasOpenEnd(parts, format, connection.signal))) mustRewrite = true;
       if (mustRewrite) {
         parts = await rewriteParts(options, parts);
         format = REWRITTEN_FORMAT;
@@ -69,11 +71,11 @@ export async function scanCsv<Result>(
       }
       try {
         const result = await load(fromItem({ ...source, format }, parts, way));
-        await intact?.done();
+        if (!way.rewritten) await end.isClosed();
         return result;
       } catch (thrown) {
         connection.signal.throwIfAborted();
-        await intact?.done();
+        await end.isWhole();
         const next = nextWay(way, thrown);
         if (next === undefined) throw fromDuckdb(thrown);
         mustRewrite = next.rewritten && !way.rewritten;
@@ -81,7 +83,7 @@ export async function scanCsv<Result>(
       }
     }
   } finally {
-    intact?.stop();
+    end.stop();
   }
 }
 
@@ -102,23 +104,37 @@ async function nonEmptyParts(source: CsvSource): Promise<Part[]> {
     if (record === undefined) continue;
     const ends = new Set([...record.skippedEnds, ...(record.terminator === '' ? [] : [record.terminator])]);
     const newLine = ends.has('\r\n') ? '\\r\\n' : '\\n';
-    parts.push({ path, newLine, skip: record.row - 1, isMixed: ends.size > 1 });
+    const isOdd = ends.size > 1 || ends.has('\r') || record.skippedQuote;
+    parts.push({ path, newLine, skip: record.row - 1, isOdd, endsLine: await endsLine(path) });
   }
   return parts;
 }
 
-/** An odd number of quotes means that one may be open at the end; our own reader then says whether it is. */
-async function quotesPair(parts: Part[], { enclosure, compression }: CsvSource['format']): Promise<boolean> {
-  if (enclosure === '') return true;
-  const quote = Buffer.from(enclosure);
-  for (const { path } of parts) {
-    let isOpen = false;
-    for await (const chunk of csvBytes(path, compression)) {
-      for (let at = chunk.indexOf(quote); at >= 0; at = chunk.indexOf(quote, at + quote.length)) isOpen = !isOpen;
-    }
-    if (isOpen) return false;
+async function endsLine(path: string): Promise<boolean> {
+  const file = await open(path, 'r');
+  try {
+    const { size } = await file.stat();
+    const last = Buffer.alloc(1);
+    await file.read(last, 0, 1, size - 1);
+    return last[0] === 0x0a;
+  } finally {
+    await file.close();
   }
-  return true;
+}
+
+async function hasOpenEnd(parts: Part[], format: CsvSource['format'], stop: AbortSignal): Promise<boolean> {
+  for (const { path } of parts) {
+    const bytes = stoppable(csvBytes(path, format.compression), stop);
+    if (await endsInsideQuotes(bytes, format)) return true;
+  }
+  return false;
+}
+
+async function* stoppable(chunks: AsyncIterable<Buffer>, stop: AbortSignal): AsyncGenerator<Buffer> {
+  for await (const chunk of chunks) {
+    if (stop.aborted) return;
+    yield chunk;
+  }
 }
 
 async function rewriteParts({ connection, source, scratch }: CsvScanOptions, parts: Part[]): Promise<Part[]> {
@@ -126,7 +142,7 @@ async function rewriteParts({ connection, source, scratch }: CsvScanOptions, par
   for (const [index, { path }] of parts.entries()) {
     const copy = join(scratch, `rewritten-${index}.csv`);
     await rewriteCsv({ path, format: source.format, columnCount: source.fieldIds.length }, copy, connection.signal);
-    const part: Part = { path: copy, newLine: '\\n', skip: 0, isMixed: false };
+    const part: Part = { path: copy, newLine: '\\n', skip: 0, isOdd: false, endsLine: true };
     if ((await stat(copy)).size > 0) rewritten.push(part);
     // Only headers: an empty file still gives DuckDB something to read.
     else if (index === parts.length - 1 && rewritten.length === 0) rewritten.push(part);
@@ -169,26 +185,29 @@ function readCsv({ format, fieldIds }: CsvSource, run: Part[], way: Way): string
 }
 
 /**
- * Unpacks gzip files a second time, beside the load, only to see that they are whole: DuckDB takes the end of a
- * truncated stream for the end of the data and does not look at checksums.
+ * Reads the files a second time, beside the load, where DuckDB's word is not enough. Of gzip files it takes the end of
+ * a truncated stream for the end of the data, and does not look at checksums. And where no line end closes the last
+ * row, it may drop that row without a word when a quote in it is open.
  */
-class GzipCheck {
+class EndCheck {
   readonly #stopped = new AbortController();
-  readonly #finished: Promise<void>;
+  readonly #hasOpenEnd: Promise<boolean>;
 
-  constructor(parts: Part[], signal: AbortSignal) {
+  constructor(parts: Part[], format: CsvSource['format'], signal: AbortSignal) {
     const stop = AbortSignal.any([signal, this.#stopped.signal]);
-    this.#finished = (async () => {
-      for (const { path } of parts) {
-        for await (const _ of csvBytes(path, 'gzip')) if (stop.aborted) return;
-      }
-    })();
-    this.#finished.catch(() => {}); // seen by done()
+    const doubtful = parts.filter((part) => format.compression === 'gzip' || !part.endsLine);
+    this.#hasOpenEnd = hasOpenEnd(doubtful, format, stop);
+    this.#hasOpenEnd.catch(() => {}); // seen by those who ask
   }
 
   /** Throws `csv.gzip-broken`; also the better reason when DuckDB stumbled over the broken data first. */
-  async done(): Promise<void> {
-    await this.#finished;
+  async isWhole(): Promise<void> {
+    await this.#hasOpenEnd;
+  }
+
+  /** Throws `csv.gzip-broken` and `csv.unterminated-quote`. */
+  async isClosed(): Promise<void> {
+    if (await this.#hasOpenEnd) throw csvErrors.unterminatedQuote(undefined);
   }
 
   stop(): void {
