@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
+import { constants, setPriority } from 'node:os';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -51,6 +52,8 @@ export function startWorker(options: WorkerOptions): WorkerProcess {
     env: workerEnvironment(),
     stdio: ['pipe', 'ignore', 'pipe', 'pipe'],
   });
+  // Whoever waits for an answer of the server goes before a long query; an idle machine gives the query everything.
+  if (child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_BELOW_NORMAL);
   const channel = new CallChannel(child.stdio[3] as Socket);
   let alive = true;
   const ended = new Promise<string>((resolve) => {
