@@ -1,7 +1,6 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AppError } from '../../../core/errors.ts';
 import type { Logger } from '../../../lib/logger.ts';
 import type { EngineSettings } from './engine-main.ts';
 import { engineStopped } from './errors.ts';
@@ -28,6 +27,7 @@ const SPILL_PREFIX = 'engine-';
 export class EngineProcess {
   readonly #options: EngineProcessOptions;
   #worker: Promise<WorkerProcess> | undefined;
+  readonly #stopping = new WeakSet<WorkerProcess>();
   #starts = 0;
   #callsUnderway = 0;
   #idleTimer: NodeJS.Timeout | undefined;
@@ -76,13 +76,25 @@ export class EngineProcess {
     this.#idleTimer.unref();
   }
 
+  /** A call that comes meanwhile gets a new process. */
   async #stop(): Promise<void> {
-    const worker = await this.#worker?.catch(() => undefined);
-    await worker?.kill();
+    const starting = this.#worker;
+    this.#worker = undefined;
+    const worker = await starting?.catch(() => undefined);
+    if (worker === undefined) return;
+    this.#stopping.add(worker);
+    await worker.kill();
   }
 
   async #running(signal: AbortSignal | undefined): Promise<WorkerProcess> {
-    this.#worker ??= this.#start();
+    if (this.#worker === undefined) {
+      const starting = this.#start();
+      this.#worker = starting;
+      const forget = () => {
+        if (this.#worker === starting) this.#worker = undefined;
+      };
+      starting.then((worker) => worker.ended.then(forget), forget);
+    }
     const worker = await this.#worker;
     signal?.throwIfAborted();
     return worker;
@@ -90,28 +102,28 @@ export class EngineProcess {
 
   async #start(): Promise<WorkerProcess> {
     const { log, memoryLimitMb, threads } = this.#options;
+    if (this.#backoffMs > 0) await sleep(this.#backoffMs);
+    if (this.#closed) throw engineStopped();
+    this.#starts += 1;
+    const spillDirectory = join(this.#options.spillDirectory, `${SPILL_PREFIX}${process.pid}-${this.#starts}`);
+    const startedAt = Date.now();
+    const worker = startWorker({ entry: 'engine-main.js', log, lost: engineStopped });
+    void worker.ended.then(async (how) => {
+      const isExpected = this.#stopping.has(worker);
+      if (isExpected) log.debug({ pid: worker.pid }, 'table engine stopped');
+      else log.error({ pid: worker.pid, how }, 'table engine ended unexpectedly');
+      const wasSteady = isExpected || Date.now() - startedAt > STEADY_MS;
+      this.#backoffMs = wasSteady ? 0 : Math.min(LAST_BACKOFF_MS, Math.max(FIRST_BACKOFF_MS, this.#backoffMs * 2));
+      await rm(spillDirectory, { recursive: true, force: true });
+    });
     try {
-      if (this.#backoffMs > 0) await sleep(this.#backoffMs);
-      this.#starts += 1;
-      const spillDirectory = join(this.#options.spillDirectory, `${SPILL_PREFIX}${process.pid}-${this.#starts}`);
-      const startedAt = Date.now();
-      const worker = startWorker({ entry: 'engine-main.js', log, lost: engineStopped });
-      void worker.ended.then(async (how) => {
-        this.#worker = undefined;
-        const isExpected = this.#closed || this.#callsUnderway === 0;
-        if (isExpected) log.debug({ pid: worker.pid }, 'table engine stopped');
-        else log.error({ pid: worker.pid, how }, 'table engine ended unexpectedly');
-        const wasSteady = isExpected || Date.now() - startedAt > STEADY_MS;
-        this.#backoffMs = wasSteady ? 0 : Math.min(LAST_BACKOFF_MS, Math.max(FIRST_BACKOFF_MS, this.#backoffMs * 2));
-        await rm(spillDirectory, { recursive: true, force: true });
-      });
       const settings: EngineSettings = { memoryLimitMb, threads, spillDirectory };
       await worker.call('start', settings);
-      log.debug({ pid: worker.pid }, 'table engine started');
-      return worker;
     } catch (thrown) {
-      this.#worker = undefined;
-      throw thrown as AppError;
+      await worker.kill();
+      throw thrown;
     }
+    log.debug({ pid: worker.pid }, 'table engine started');
+    return worker;
   }
 }

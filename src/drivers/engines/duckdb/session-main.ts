@@ -185,19 +185,19 @@ function userError(thrown: unknown, statement: string): AppError {
   return new AppError('invalid', 'sql.failed', message, { details, cause: thrown });
 }
 
+/** Null when there is no such table. (The `duckdb_columns` view would bind every system view: 30 ms instead of 1.) */
 async function describe(table: string): Promise<SessionColumn[] | null> {
-  const result = await connection.run(
-    `SELECT column_name, data_type, is_nullable FROM duckdb_columns()
-     WHERE lower(table_name) = lower(${literal(table)}) AND schema_name = 'main' AND NOT internal
-       AND database_name IN ('memory', 'temp')
-     ORDER BY column_index`,
-  );
-  const columns = result
-    .getRowsJson()
-    .then((rows) =>
-      rows.map(([name, type, nullable]) => ({ name: String(name), type: String(type), nullable: nullable === true })),
-    );
-  return (await columns).length === 0 ? null : await columns;
+  try {
+    const rows = await (await connection.run(`DESCRIBE ${identifier(table)}`)).getRowsJson();
+    return rows.map(([name, type, nullable]) => ({
+      name: String(name),
+      type: String(type),
+      nullable: nullable === 'YES',
+    }));
+  } catch (thrown) {
+    if (thrown instanceof Error && /^(Catalog|Permission) Error/.test(thrown.message)) return null;
+    throw userError(thrown, table);
+  }
 }
 
 /** Every value as DuckDB's own text (`true`, `2024-01-31 12:00:00`); NULL stays NULL, importing makes it empty. */

@@ -101,3 +101,12 @@ test('in a sandbox the session sees its inputs and nothing else', async (t) => {
   await sql.close();
   await (await session()).close();
 });
+
+test('sessions opened at the same moment get processes of their own', async (t) => {
+  const { session } = await open(t);
+  await (await session()).close();
+  await sleep(500);
+  const sessions = await Promise.all([session(), session(), session()]);
+  for (const [index, each] of sessions.entries()) await each.run(`CREATE TABLE x AS SELECT ${index} AS a`);
+  await Promise.all(sessions.map((each) => each.close()));
+});

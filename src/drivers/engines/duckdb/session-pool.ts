@@ -49,6 +49,7 @@ export class SessionPool {
 
   async take(spec: SessionSpec, signal?: AbortSignal): Promise<Session> {
     signal?.throwIfAborted();
+    if (this.#closed) throw sessionEnded();
     const seat = await this.#seat();
     try {
       const start: SessionStart = {
@@ -75,10 +76,18 @@ export class SessionPool {
   }
 
   async #seat(): Promise<Seat> {
-    clearTimeout(this.#spareTimer);
-    const spare = await this.#spare?.catch(() => undefined);
+    const spare = await this.#takeSpare();
+    if (spare?.worker.alive) return spare;
+    if (spare !== undefined) await this.#leave(spare);
+    return await this.#open();
+  }
+
+  /** Out of the pool before anything is awaited: two sessions must not get the same process. */
+  async #takeSpare(): Promise<Seat | undefined> {
+    const spare = this.#spare;
     this.#spare = undefined;
-    return spare?.worker.alive ? spare : await this.#open();
+    clearTimeout(this.#spareTimer);
+    return await spare?.catch(() => undefined);
   }
 
   #prepareSpare(): void {
@@ -91,8 +100,7 @@ export class SessionPool {
   }
 
   async #dropSpare(): Promise<void> {
-    const spare = await this.#spare?.catch(() => undefined);
-    this.#spare = undefined;
+    const spare = await this.#takeSpare();
     if (spare !== undefined) await this.#leave(spare);
   }
 
