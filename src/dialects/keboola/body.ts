@@ -11,6 +11,8 @@ import type { UploadedPart } from './deps.ts';
 
 const FIELD_LIMITS = { fieldSize: 20 * 1024 * 1024, fields: 10_000, files: 20, headerPairs: 200, fieldNameSize: 1000 };
 
+const MAX_JSON_DEPTH = 512;
+
 const malformed = (message: string, cause?: unknown) =>
   new AppError('invalid', 'request.malformed', message, { cause });
 
@@ -87,9 +89,26 @@ function parseJson(text: string): unknown {
   }
   if (value === null || (Array.isArray(value) && value.length === 0)) return {};
   if (typeof value !== 'object') throw malformed('Request body must be a JSON object.');
+  if (text.length > 2 * MAX_JSON_DEPTH && isDeeper(value, MAX_JSON_DEPTH)) {
+    throw malformed('Request body is nested too deeply.');
+  }
   // JSON.parse makes `__proto__` an ordinary member, which becomes dangerous as soon as someone copies the object.
   if (text.includes('__proto__') || text.includes('\\u')) dropPrototypeMembers(value);
   return value;
+}
+
+/** JSON.parse takes any depth; nearly everything that walks over the result afterwards, JSON.stringify too, does not. */
+function isDeeper(root: object, limit: number): boolean {
+  let level: object[] = [root];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth === limit) return true;
+    const next: object[] = [];
+    for (const value of level) {
+      for (const member of Object.values(value)) if (typeof member === 'object' && member !== null) next.push(member);
+    }
+    level = next;
+  }
+  return false;
 }
 
 function dropPrototypeMembers(root: object): void {

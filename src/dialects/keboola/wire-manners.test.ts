@@ -194,6 +194,18 @@ test('a JSON body over 20 MB is refused', async (t) => {
   assert.equal(answer.json<{ code: string }>().code, 'requestTooLarge');
 });
 
+test('a body nested deeper than anything can read is refused', async (t) => {
+  const { call } = await keboolaServer(t);
+  for (const depth of [2000, 100_000]) {
+    const body = `{"component":"a","message":"b","params":${'['.repeat(depth)}${']'.repeat(depth)}}`;
+    const answer = await call('POST', '/v2/storage/events', {
+      payload: body,
+      headers: { 'content-type': 'application/json' },
+    });
+    assertErrorShape(answer, 'storage', 400);
+  }
+});
+
 test('success without content has neither body nor content type', async (t) => {
   const { call } = await keboolaServer(t);
   const answer = await call('POST', '/v2/storage/validate/column-names', { payload: { columnNames: ['a'] } });
