@@ -53,6 +53,14 @@ export function isolationSuite(fixture: RuntimeFixture, mode: 'plain' | 'bubblew
     },
   );
 
+  attempt('a program finds its own name and the certificates of the system', true, async ({ run, output }) => {
+    const { handle } = await run(sh('id -un || id -u; for f in /etc/passwd /etc/ssl; do test -e $f && ls $f; done'));
+    const { stdout, stderr } = await output(handle);
+    if (isSandboxed) assert.equal(stdout.split('\n')[0], 'component', stderr);
+    assert.doesNotMatch(stderr, /denied/);
+    assert.match(stdout, /\/etc\/passwd/);
+  });
+
   attempt('another run cannot be seen', isSandboxed, async ({ run, output }) => {
     await run(sh('sleep 30'));
     const { handle } = await run(sh('ls -d /proc/[0-9]* | wc -l; ls "$1"/..', '{data}'));

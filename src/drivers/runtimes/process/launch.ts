@@ -153,6 +153,8 @@ function sandboxArguments(facts: LaunchFacts, { spec, relocated }: LaunchPlan): 
     '--symlink',
     '/tmp',
     '/var/tmp',
+    '--dir',
+    '/etc',
     '--ro-bind',
     passwdOf(spec),
     '/etc/passwd',
