@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -208,6 +208,20 @@ test('rows run one after another, each with its own configuration and state', as
     ],
   );
   assert.equal(state.text, '{}');
+});
+
+test('a file with a very long name goes in under the end of it', async (t) => {
+  let names: string[] = [];
+  const { run, core, actor, directory } = await world(t, async (spec) => {
+    names = await readdir(path.join(spec.workDirectory, 'in/files'));
+    return [];
+  });
+  const local = path.join(directory, 'long');
+  await writeFile(local, 'x');
+  const { id } = await core.files.createFrom(actor, { name: `${'ž'.repeat(400)}.csv` }, local);
+  const job = await run(inline({ storage: { input: { files: [{ file_ids: [id] }] } } }));
+  assert.equal(job.status, 'succeeded', job.error?.message);
+  assert.deepEqual(names.sort(), [`${id}_${'ž'.repeat(98)}.csv`, `${id}_${'ž'.repeat(98)}.csv.manifest`]);
 });
 
 test('files go in by tag and come out with tags', async (t) => {

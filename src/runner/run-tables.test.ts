@@ -252,7 +252,7 @@ test('what is wrong with outputs is told, and no output of the run is loaded', a
   assert.equal(await message([write('a.csv', 'a\n1\n')]), 'Failed to resolve destination for output table "a.csv".');
   assert.match(
     (await message([write('a.csv', 'a\n1\n'), write('a.csv.manifest', '{oops')])) ?? '',
-    /^Failed to parse manifest file ".*a\.csv\.manifest" as "json"/,
+    /^Failed to parse manifest file "out\/tables\/a\.csv\.manifest" as "json"/,
   );
   assert.match(
     (await message([write('in.c-a.b.csv', 'a,b\n1\n')])) ?? '',
@@ -265,8 +265,8 @@ test('what is wrong with outputs is told, and no output of the run is loaded', a
   assert.deepEqual(await core.tables.list(actor), []);
 });
 
-test('links that lead out of the folder are refused', async (t) => {
-  const { symlink, rm, mkdir } = await import('node:fs/promises');
+test('links that lead out of the folder and names that are no text are refused', async (t) => {
+  const { symlink, rm, mkdir, writeFile } = await import('node:fs/promises');
   let prepare: (data: string) => Promise<void> = async () => {};
   const { run } = await world(t, async (spec) => {
     await prepare(spec.workDirectory);
@@ -275,6 +275,8 @@ test('links that lead out of the folder are refused', async (t) => {
   const output = { tables: [{ source: 'x', destination: 'out.c-a.x' }] };
   prepare = (data) => symlink('/etc/passwd', path.join(data, 'out/tables/x'));
   assert.equal((await run(app({ output }))).error?.message, 'Output "x" is neither a file nor a folder.');
+  prepare = (data) => writeFile(Buffer.concat([Buffer.from(`${data}/out/tables/x`), Buffer.from([0xff])]), '1\n');
+  assert.equal((await run(app({ output }))).error?.message, 'The name of the output "x\ufffd" is not UTF-8.');
   prepare = async (data) => {
     await mkdir(path.join(data, 'elsewhere'));
     await rm(path.join(data, 'out'), { recursive: true });

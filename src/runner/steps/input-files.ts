@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { AppError } from '../../core/errors.ts';
 import type { FileFilter, StoredFile } from '../../core/files/file-model.ts';
 import { FILE_QUERY_FIELDS } from '../../core/files/files.ts';
 import { parseDateText } from '../../lib/date-text.ts';
@@ -13,6 +14,8 @@ import { asInputError, formatDate } from './input-tables.ts';
 import type { InputFile } from './storage-mapping.ts';
 
 const DEFAULT_LIMIT = 100;
+/** File systems take 255; an id goes before it and `.manifest` behind. */
+const MAX_NAME_BYTES = 200;
 
 /** Every mapped file with its manifest in in/files, newest first; a sliced one is a folder of its slices. */
 export async function downloadInputFiles(run: JobRun, row: RowRun): Promise<void> {
@@ -94,7 +97,7 @@ function remember(row: RowRun, mapping: InputFile, files: StoredFile[]): void {
 }
 
 async function download(run: JobRun, row: RowRun, file: StoredFile): Promise<void> {
-  const name = `${file.id}_${file.name.replace(/[/\0]/g, '_').slice(-200)}`;
+  const name = `${file.id}_${endOf(file.name.replace(/[/\0]/g, '_'), MAX_NAME_BYTES)}`;
   const path = join(row.paths.data, 'in', 'files', name);
   try {
     const opened = await run.parts.core.files.openSlices(run.ctx.actor, file.id);
@@ -110,12 +113,20 @@ async function download(run: JobRun, row: RowRun, file: StoredFile): Promise<voi
       await opened.close();
     }
   } catch (error) {
-    if (run.ctx.signal.aborted) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw runErrors.input(`Failed to download file ${file.name} (${file.id}): ${reason}`);
+    // The words of other errors are not the user's: they name our folders.
+    if (run.ctx.signal.aborted || !(error instanceof AppError)) throw error;
+    throw runErrors.input(`Failed to download file ${file.name} (${file.id}): ${error.message}`);
   }
   await writeFile(`${path}.manifest`, printJson(fileManifest(file)));
   run.log.info(`Fetched file "${name}".`);
+}
+
+/** The last so many bytes of a text, in whole characters: there the extension is. */
+function endOf(text: string, bytes: number): string {
+  const all = Buffer.from(text);
+  let start = Math.max(0, all.length - bytes);
+  while (start > 0 && start < all.length && (all[start]! & 0xc0) === 0x80) start++;
+  return all.subarray(start).toString();
 }
 
 function fileManifest(file: StoredFile): Json {

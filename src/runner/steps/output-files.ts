@@ -1,5 +1,6 @@
 import { copyFile, lchown, link, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { AppError } from '../../core/errors.ts';
 import type { FileSource } from '../../core/files/file-model.ts';
 import type { JobRun, RowRun } from '../job-run.ts';
 import { runErrors } from '../run-errors.ts';
@@ -29,7 +30,9 @@ export async function storeOutputFiles(run: JobRun, row: RowRun): Promise<void> 
     try {
       await run.parts.core.files.createFrom(run.ctx.actor, newFile, await stage(row, entry));
     } catch (error) {
-      throw runErrors.output(`Cannot upload file '${entry.name}' to Storage API: ${(error as Error).message}`);
+      // The words of other errors are not the user's: they name our folders.
+      if (!(error instanceof AppError)) throw error;
+      throw runErrors.output(`Cannot upload file '${entry.name}' to Storage API: ${error.message}`);
     }
     // Only now, so that a server that goes down in between stores it again rather than never.
     await rm(entry.path, { recursive: true });

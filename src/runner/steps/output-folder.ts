@@ -38,6 +38,8 @@ async function listFolder(path: string): Promise<OutputEntry[]> {
     if (!entry.isFile() && !entry.isDirectory()) {
       throw runErrors.output(`Output "${entry.name}" is neither a file nor a folder.`);
     }
+    // Read as text it has lost bytes: what the name leads to is another file or none.
+    if (entry.name.includes('\ufffd')) throw runErrors.output(`The name of the output "${entry.name}" is not UTF-8.`);
     entries.push({ name: entry.name, path: join(path, entry.name), isFolder: entry.isDirectory() });
   }
   return entries.sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -51,7 +53,9 @@ export async function readManifest(folder: OutputFolder, name: string): Promise<
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw runErrors.output(`Failed to parse manifest file "${manifest.path}" as "json": ${(error as Error).message}`);
+    throw runErrors.output(
+      `Failed to parse manifest file "${shown(manifest.path)}" as "json": ${(error as Error).message}`,
+    );
   }
 }
 
@@ -73,12 +77,15 @@ export async function readOutputJson(data: string, name: string): Promise<Json |
 async function readText(path: string): Promise<string> {
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
-    if ((await file.stat()).size > MAX_JSON_BYTES) throw runErrors.output(`The file "${path}" is too large.`);
+    if ((await file.stat()).size > MAX_JSON_BYTES) throw runErrors.output(`The file "${shown(path)}" is too large.`);
     return await file.readFile('utf8');
   } finally {
     await file.close();
   }
 }
+
+/** The path as the program knows it; where our own folders lie is nobody's business. */
+const shown = (path: string) => path.slice(path.lastIndexOf('/out/') + 1);
 
 async function isFolder(path: string): Promise<boolean> {
   return (await lstat(path).catch(() => undefined))?.isDirectory() ?? false;
