@@ -147,10 +147,11 @@ export type ExportRequest = ReadRequest & {
   /** Absolute path that must not exist yet. Written completely and fsynced before the call returns. */
   destination: string;
   format:
-    | { kind: 'csv'; gzip: boolean; /** Header line to write, or null for none. */ header: string[] | null }
+    | { kind: 'csv'; gzip: boolean /** Header line to write, or null for none. */; header: string[] | null }
     | { kind: 'parquet' };
 };
 
+/** An aborted call rejects with `signal.reason`, once nothing of it is left. */
 export type EngineTables = {
   /** The first record of the first non-empty path as raw cells, undefined when there is none. Reads only the start. */
   readHeader(source: { paths: string[]; format: CsvFormat }): Promise<string[] | undefined>;
@@ -175,7 +176,7 @@ export type SessionSpec = {
     filter?: Filter;
     limit?: number;
   }[];
-  /** Existing directory of the job; spill files and exported tables go below it and nowhere else. */
+  /** Existing directory of the job: exported tables go there. (Spill files stay in the engine's own directory.) */
   workDirectory: string;
   memoryLimitMb: number;
 };
@@ -183,11 +184,18 @@ export type SessionSpec = {
 export type SessionColumn = { name: string; type: string; nullable: boolean };
 
 export type Session = {
-  /** Runs statements one after another. Throws AppError kind invalid with the database's message on failure. */
+  /**
+   * Runs statements one after another. Those that only show rows (SELECT ...) are checked but not executed, nobody would
+   * see their result; those that reach outside the session (COPY, ATTACH, SET ...) are refused. Throws AppError kind
+   * invalid with the database's message on failure, `details.statement` says where.
+   */
   run(sql: string, signal?: AbortSignal): Promise<void>;
   /** Columns of a table or view, undefined when there is none of that name. */
   describe(table: string): Promise<SessionColumn[] | undefined>;
-  /** Writes a table to one new Parquet file inside the work directory and returns its path and rows. */
+  /**
+   * Writes a table to one new Parquet file inside the work directory, all columns as the database's own text (booleans
+   * `true`, `false`), NULL as NULL.
+   */
   exportTable(table: string): Promise<{ path: string; rows: number }>;
   /** Ends the process at once. */
   close(): Promise<void>;
