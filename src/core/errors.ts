@@ -79,6 +79,9 @@ export const errors = {
   conflict: (message: string, code = 'resource.conflict') =>
     new AppError('conflict', code, message, { retryable: true }),
   notImplemented: (what: string) => new AppError('unsupported', 'request.not-implemented', `Not implemented: ${what}`),
+  /** Of a call that is there otherwise. */
+  optionNotImplemented: (what: string) =>
+    new AppError('unsupported', 'request.option-not-implemented', `Not implemented: ${what}`),
   unavailable: (message: string, cause?: unknown) =>
     new AppError('unavailable', 'service.unavailable', message, { cause }),
   /** Told apart from other outages: whoever waits for the database to come back must not count it as a failure. */

@@ -65,7 +65,7 @@ export function errorBody(family: Family, answer: Answer): Record<string, unknow
   return SHAPES[family](answer);
 }
 
-/** Clients match this very text to tell a missing feature from a failure; the rest of the message is for people. */
+/** Clients match this very text to tell a missing call from a failure; the rest of the message is for people. */
 function errorText(error: AppError): string {
   return error.code === 'request.not-implemented' ? 'Not implemented' : error.message;
 }

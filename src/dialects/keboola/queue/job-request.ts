@@ -1,7 +1,7 @@
 import type { ComponentDefinition } from '../../../core/components/component-model.ts';
 import type { NewRun } from '../../../core/components/component-runs.ts';
 import type { RunInput } from '../../../core/components/run-definition.ts';
-import { AppError } from '../../../core/errors.ts';
+import { AppError, errors } from '../../../core/errors.ts';
 import type { JobMode } from '../../../core/jobs/job-model.ts';
 import { parseDate } from '../scalars.ts';
 import { NO_OPTIONS, type QueueOptions, toQueueDate } from './job-shape.ts';
@@ -29,6 +29,8 @@ export function parseJobRequest(body: Body, now: Date): JobRequest {
   if (!isMode(mode)) throw invalid('Mode must be one of "run", "forceRun" or "debug".');
   const type = text(body, 'type') ?? NO_OPTIONS.type;
   if (!TYPES.includes(type)) throw invalid(`Job type must be one of ${TYPES.map((one) => `"${one}"`).join(', ')}.`);
+  // The others start further jobs instead of a program.
+  if (type !== 'standard') throw errors.optionNotImplemented(`jobs of type ${type}`);
   const componentId = text(body, 'component') ?? '';
   if (componentId === '') throw invalid('The "component" parameter is required and must not be empty.');
   const availableAt = startTime(body, now);

@@ -143,6 +143,8 @@ test('refused bodies', async (t) => {
     [{ config: 'none' }, 400, 'Cannot resolve job parameters: Configuration "none" not found'],
     [{ config: 'off' }, 400, 'Configuration "off" of component "keboola.duckdb-transformation" is disabled.'],
     [{ mode: 'walk' }, 400, 'Mode must be one of "run", "forceRun" or "debug".'],
+    [{ type: 'container' }, 501, 'Not implemented: jobs of type container'],
+    [{ type: 'odd' }, 400, /^Job type must be one of/],
     [{ branchId: 999999 }, 400, /^Cannot resolve job parameters: /],
     [{ branchId: 'abc' }, 400, /^Cannot resolve job parameters: /],
     [{ delay: 1, delayedStartTime: '2030-01-01' }, 400, 'delayedStartTime and delay cannot be set simultaneously.'],

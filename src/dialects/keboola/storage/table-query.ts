@@ -70,7 +70,11 @@ function toFilters(value: unknown): Filter[] {
     if (problems.length > 0) throw invalidRequest(problems, 'table.invalid');
     const op = toOperator(item.operator);
     const cast = toCast(item.dataType);
-    const shown = item.type === 'TIME_STRING' ? values?.map(toTimeText) : values;
+    const kind = item.type ?? 'SCALAR';
+    if (kind !== 'SCALAR' && kind !== 'TIME_STRING') {
+      throw invalid(`Filter type ${String(kind)} not recognized. Possible types are [SCALAR|TIME_STRING]`);
+    }
+    const shown = kind === 'TIME_STRING' ? values?.map(toTimeText) : values;
     return { field: String(item.column), op, values: shown ?? [], ...(cast && { cast }) };
   });
 }

@@ -7,6 +7,12 @@ import { shapeJob } from './job-shape.ts';
 import { toCsvPreview, toJsonPreview } from './preview-shape.ts';
 import { shapeTableDetail, shapeTables } from './table-listing.ts';
 import { toReadOptions, toRowSelection } from './table-query.ts';
+import {
+  refuseUnbuiltLoadOptions,
+  refuseUnbuiltReadOptions,
+  requireRfcFormat,
+  UnbuiltLoadOptions,
+} from './unbuilt-options.ts';
 
 const BucketParams = Type.Object({ bucketId: Type.String() });
 const TableParams = Type.Object({ tableId: Type.String() });
@@ -41,9 +47,7 @@ const ImportBody = Type.Object(
     ...Csv,
     withoutHeaders: Type.Optional(Type.Boolean()),
     ignoredLinesCount: Type.Optional(Type.Integer({ minimum: 0 })),
-    treatValuesAsNull: Type.Optional(Type.Array(Type.String(), { maxItems: 1 })),
-    deduplicationStrategy: Type.Optional(Type.Union([Type.Literal('upsert'), Type.Literal('insert')])),
-    useTimestampFromDataFile: Type.Optional(Type.Boolean()),
+    ...UnbuiltLoadOptions,
     dataWorkspaceId: Type.Optional(Type.Unknown()),
   },
   { 'x-code': 'table.invalid' },
@@ -63,6 +67,8 @@ const Reading = {
   orderBy: Type.Optional(Type.Unknown({ description: '[{column, order, dataType}]' })),
   includeInternalTimestamp: Type.Optional(Type.Boolean()),
   fulltextSearch: Type.Optional(Type.String()),
+  timezone: Type.Optional(Type.String()),
+  sourceBranchId: Type.Optional(Type.String()),
   format: Type.Optional(Type.String()),
 };
 const ExportBody = Type.Object(
@@ -120,7 +126,7 @@ export function registerTableRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
         );
       }
       if ((snapshotId ?? dataWorkspaceId ?? sourceTableId) !== undefined) {
-        throw errors.notImplemented('tables from snapshots, workspaces and earlier states');
+        throw errors.optionNotImplemented('tables from snapshots, workspaces and earlier states');
       }
       if (dataFileId === undefined)
         throw new AppError('invalid', 'table.invalid', 'The parameter "dataFileId" is required.');
@@ -179,10 +185,8 @@ export function registerTableRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
     '/tables/:tableId/import-async',
     { schema: { summary: 'Load an uploaded CSV file into a table', params: TableParams, body: ImportBody } },
     async (request, reply) => {
-      const { dataFileId, dataWorkspaceId, incremental, withoutHeaders, ignoredLinesCount } = request.body;
-      if (dataWorkspaceId !== undefined) throw errors.notImplemented('import from a workspace');
-      if (request.body.deduplicationStrategy === 'insert') throw errors.notImplemented('deduplicationStrategy insert');
-      if (request.body.useTimestampFromDataFile) throw errors.notImplemented('useTimestampFromDataFile');
+      const { dataFileId, incremental, withoutHeaders, ignoredLinesCount } = request.body;
+      refuseUnbuiltLoadOptions(request.body);
       if (dataFileId === undefined)
         throw new AppError('invalid', 'table.invalid', 'The parameter "dataFileId" is required.');
       const job = await tables.import(request.actor, request.params.tableId, {
@@ -201,7 +205,8 @@ export function registerTableRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
     '/tables/:tableId/export-async',
     { schema: { summary: 'Write a table to a file', params: TableParams, body: ExportBody } },
     async (request, reply) => {
-      requireRfcFormat(request.body);
+      refuseUnbuiltReadOptions(request.body, request.actor.branchId);
+      requireRfcFormat(request.body.format, ['json', 'raw', 'escaped']);
       const job = await tables.export(request.actor, request.params.tableId, {
         ...toReadOptions(request.body),
         gzip: request.body.gzip,
@@ -223,7 +228,8 @@ export function registerTableRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
     },
     async (request, reply) => {
       const isJson = request.query.format === 'json';
-      if (!isJson) requireRfcFormat(request.query);
+      refuseUnbuiltReadOptions(request.query, request.actor.branchId);
+      if (!isJson) requireRfcFormat(request.query.format, ['raw', 'escaped']);
       const { columns, rows } = await tables.preview(
         request.actor,
         request.params.tableId,
@@ -262,12 +268,4 @@ const csvObject = () => Type.Object(Csv);
 
 function toCsvOptions({ delimiter, enclosure, escapedBy, columns }: CsvBody): CsvOptions {
   return { delimiter, enclosure, escapedBy, columns };
-}
-
-function requireRfcFormat({ format, fulltextSearch }: { format?: string; fulltextSearch?: string }): void {
-  if (format === 'raw' || format === 'escaped') throw errors.notImplemented(`format ${format}`);
-  if (format !== undefined && format !== '' && format !== 'rfc') {
-    throw new AppError('invalid', 'table.invalid-format', `Invalid format "${format}". Use rfc or json.`);
-  }
-  if (fulltextSearch !== undefined && fulltextSearch !== '') throw errors.notImplemented('fulltextSearch');
 }
