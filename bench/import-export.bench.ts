@@ -1,8 +1,9 @@
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { createReadStream, existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
+import { promisify } from 'node:util';
 import { Client, pause } from '../demo/client.ts';
 import { option, printTable, quantile, timed, treePssMb } from './support/numbers.ts';
 import { startServer } from './support/server.ts';
@@ -20,20 +21,20 @@ const work = path.join(cache, `work-${process.pid}`);
 mkdirSync(work, { recursive: true });
 
 /** One DuckDB process per statement: no warm caches, no memory of ours, spill directory like the engine's. */
-function duckdb(statement: string): number {
+async function duckdb(statement: string): Promise<number> {
   const script = `
     const { DuckDBInstance } = await import('@duckdb/node-api');
     const db = await (await DuckDBInstance.create(':memory:', { temp_directory: ${JSON.stringify(work)} })).connect();
     const started = performance.now();
     await db.run(${JSON.stringify(statement)});
     console.log(performance.now() - started);`;
-  const output = execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
-  return Number(output.trim());
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script]);
+  return Number(stdout.trim());
 }
 
 if (!existsSync(csv)) {
   console.log(`making ${csv} ...`);
-  duckdb(`COPY (SELECT i AS id, 'customer ' || (i * 7919 % 1000003) AS customer, (DATE '2024-01-01' + CAST(i % 700 AS INTEGER))::VARCHAR AS day,
+  await duckdb(`COPY (SELECT i AS id, 'customer ' || (i * 7919 % 1000003) AS customer, (DATE '2024-01-01' + CAST(i % 700 AS INTEGER))::VARCHAR AS day,
     round(random() * 10000, 2) AS amount, CASE WHEN i % 10 = 0 THEN 'a "quoted", text' ELSE 'plain text ' || (i % 97) END AS note,
     uuid()::VARCHAR AS code, CASE WHEN i % 3 = 0 THEN '' ELSE 'Plzeň' END AS city FROM range(${rows}) t(i)) TO '${csv}' (HEADER)`);
 }
@@ -79,12 +80,12 @@ try {
   // Turn and turn about, so that a slow minute of the machine hits both; the best of each counts.
   for (let round = 0; round < rounds; round++) {
     plain.import.push(
-      duckdb(`COPY (FROM read_csv('${csv}', all_varchar=true, header=true)) TO '${parquet}' (FORMAT parquet)`),
+      await duckdb(`COPY (FROM read_csv('${csv}', all_varchar=true, header=true)) TO '${parquet}' (FORMAT parquet)`),
     );
     const imported = await onTurn(() => importOrders(client, upload.result, round === 0));
     ours.import.push(imported.ms);
     plain.export.push(
-      duckdb(`COPY (FROM '${parquet}') TO '${path.join(work, 'plain.csv')}' (HEADER false, FORCE_QUOTE *)`),
+      await duckdb(`COPY (FROM '${parquet}') TO '${path.join(work, 'plain.csv')}' (HEADER false, FORCE_QUOTE *)`),
     );
     // Another column order each time: an export of an unchanged table is answered from the cache.
     const columns = [...names.slice(round), ...names.slice(0, round)];

@@ -141,6 +141,8 @@ export type ReadRequest = {
   limit?: number;
   /** Previews only: text cells are cut to this many characters. */
   cellCharacters?: number;
+  /** Previews only: a page with more bytes in its cells is refused with engine.page-too-large. */
+  pageBytes?: number;
 };
 
 export type ExportRequest = ReadRequest & {
@@ -167,6 +169,11 @@ export type EngineTables = {
 /** One SQL session of one job: own process, own memory limit, no network, no files but its inputs. */
 export type SessionSpec = {
   sessionId: string;
+  /**
+   * Whose session it is. A process may serve sessions of one tenant one after the other (each with a database of its
+   * own), never those of two. Without a tenant the process dies with the session.
+   */
+  tenant?: string;
   /** Tables visible to the SQL under `name`, with their columns under the given names, and only the rows asked for. */
   tables: {
     name: string;
@@ -197,7 +204,7 @@ export type Session = {
    * `true`, `false`), NULL as NULL.
    */
   exportTable(table: string): Promise<{ path: string; rows: number }>;
-  /** Ends the process at once. */
+  /** Ends the session and all that runs in it at once. */
   close(): Promise<void>;
 };
 

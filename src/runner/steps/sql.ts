@@ -49,6 +49,7 @@ export async function openSession(run: JobRun, row: RowRun): Promise<Session | u
   if (isIdle) return undefined;
   const spec = {
     sessionId: `${runId(run.ctx.job.id, row.index)}-${run.ctx.job.attempt}`,
+    tenant: String(run.ctx.job.projectId),
     tables,
     workDirectory: row.paths.load,
     memoryLimitMb: programMemory(run, row),

@@ -1,6 +1,6 @@
 import './byte-order-marks.ts';
 import { Socket } from 'node:net';
-import { DuckDBInstance, StatementType } from '@duckdb/node-api';
+import { type DuckDBConnection, DuckDBInstance, StatementType } from '@duckdb/node-api';
 import { AppError, errors } from '../../../core/errors.ts';
 import type { SessionColumn, SessionSpec } from '../contract.ts';
 import { serveChannel } from './channel.ts';
@@ -21,20 +21,34 @@ export type SessionStart = {
   threads: number;
 };
 
+async function emptyDatabase(): Promise<{ instance: DuckDBInstance; connection: DuckDBConnection }> {
+  const instance = await DuckDBInstance.create(':memory:', {
+    autoinstall_known_extensions: 'false',
+    autoload_known_extensions: 'false',
+    allow_community_extensions: 'false',
+    allow_persistent_secrets: 'false',
+  });
+  const connection = await instance.connect();
+  await connection.run('SELECT 1');
+  return { instance, connection };
+}
+
 // Before the first message: a spare process is worth something only if DuckDB is already up.
-const instance = await DuckDBInstance.create(':memory:', {
-  autoinstall_known_extensions: 'false',
-  autoload_known_extensions: 'false',
-  allow_community_extensions: 'false',
-  allow_persistent_secrets: 'false',
-});
-const connection = await instance.connect();
-await connection.run('SELECT 1');
+let { instance, connection } = await emptyDatabase();
 
 /** Inputs that are still views over the files of the lake: lower-case name -> name. */
 const viewed = new Map<string, string>();
 /** Paths that must not be shown, and what to show instead. */
 let hidden: [string, string][] = [];
+
+/** Makes the process as good as new for the same tenant: nothing of the session before is left in it. */
+async function rest(): Promise<void> {
+  connection.closeSync();
+  instance.closeSync();
+  viewed.clear();
+  hidden = [];
+  ({ instance, connection } = await emptyDatabase());
+}
 
 async function start(spec: SessionStart): Promise<void> {
   const files = spec.tables.flatMap(({ name, version }) =>
@@ -224,6 +238,8 @@ async function answer(method: string, params: unknown, signal: AbortSignal): Pro
     switch (method) {
       case 'start':
         return await start(params as SessionStart);
+      case 'rest':
+        return await rest();
       case 'run':
         return await run((params as { sql: string }).sql, signal);
       case 'describe':

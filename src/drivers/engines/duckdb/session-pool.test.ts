@@ -22,9 +22,10 @@ async function open(t: TestContext) {
   });
   cleanup(t, () => engine.close());
   let count = 0;
-  const session = () => {
+  const session = (tenant?: string) => {
     count += 1;
-    return engine.sessions!.open({ sessionId: `s${count}`, tables: [], workDirectory: folder, memoryLimitMb: 200 });
+    const spec = { sessionId: `s${count}`, tables: [], workDirectory: folder, memoryLimitMb: 200 };
+    return engine.sessions!.open(tenant === undefined ? spec : { ...spec, tenant });
   };
   return { engine, folder, session };
 }
@@ -77,6 +78,53 @@ test('a spare process is kept after the first session, and closing leaves no pro
   await engine.close();
   assert.deepEqual(await sessionProcesses(), []);
   assert.equal(existsSync(path.join(folder, 'engine', 'sessions')), false);
+});
+
+test('a process serves the sessions of one tenant, each from nothing, and never those of another', async (t) => {
+  const { session } = await open(t);
+  const first = await session('a');
+  await first.run("CREATE TABLE x AS SELECT 1 AS a; SET VARIABLE v = 'mine'; CREATE MACRO m() AS 1");
+  const used = await sessionProcesses();
+  await first.close();
+
+  const other = await session('b');
+  const second = await session('a');
+  assert.ok(
+    (await sessionProcesses()).some((pid) => used.includes(pid)),
+    'the process lives on for its tenant',
+  );
+  assert.equal(await second.describe('x'), undefined);
+  await assert.rejects(second.run('CREATE TABLE y AS SELECT m() AS a'));
+  await second.run(
+    "CREATE TABLE z AS SELECT coalesce(getvariable('v'), 'nothing') AS a WHERE getvariable('v') IS NULL",
+  );
+  assert.equal((await second.exportTable('z')).rows, 1);
+  await second.close();
+  await other.close();
+
+  const foreign = await session('c');
+  assert.equal(await foreign.describe('z'), undefined);
+  await foreign.close();
+});
+
+test('a process with a failed or stopped session serves its tenant no less well', async (t) => {
+  const { session } = await open(t);
+  const failed = await session('a');
+  await assert.rejects(failed.run('SELEC 1'));
+  await failed.close();
+  const stopped = await session('a');
+  const stop = new AbortController();
+  const running = stopped.run(
+    'CREATE TABLE x AS SELECT sum(a.i * b.i) FROM range(10000000) a(i), range(10000) b(i)',
+    stop.signal,
+  );
+  setTimeout(() => stop.abort(), 50);
+  await assert.rejects(running);
+  await stopped.close();
+  const next = await session('a');
+  await next.run('CREATE TABLE x AS SELECT 1 AS a');
+  assert.equal((await next.exportTable('x')).rows, 1);
+  await next.close();
 });
 
 test('in a sandbox the session sees its inputs and nothing else', async (t) => {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { copyFile, link, mkdir, rename, rm } from 'node:fs/promises';
+import { copyFile, link, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../../../core/errors.ts';
 import type { Logger } from '../../../lib/logger.ts';
@@ -9,15 +9,24 @@ import { findSandbox, type Sandbox } from './session-sandbox.ts';
 import { startWorker, type WorkerProcess } from './worker-process.ts';
 
 /**
- * Processes for SQL sessions. A process serves one session and dies with it. Starting one takes a tenth of a second,
- * so after the first session one spare is kept ready, for as long as sessions keep coming.
+ * Processes for SQL sessions. Starting one takes a tenth of a second of both cores, so
+ *
+ *   - after a session its process rests for a while, emptied, for the next session of the same tenant and no other
+ *   - and one spare that has served nobody is kept ready, for as long as sessions keep coming.
  */
 export type SessionPoolOptions = { directory: string; threads: number; log: Logger };
 
 /** A process with its own directory: `inputs` (read-only for it, only used in a sandbox) and `work`. */
-type Seat = { worker: WorkerProcess; root: string; inputs: string; work: string };
+type Seat = { worker: WorkerProcess; root: string; inputs: string; work: string; sessions: number };
+
+/** A seat on its way to being empty again, then waiting for its tenant. */
+type Resting = { tenant: string; seat: Promise<Seat | undefined>; timer: NodeJS.Timeout };
 
 const SPARE_IDLE_MS = 60_000;
+const REST_MS = 30_000;
+const MOST_RESTING = 4;
+/** Whatever a process may gather over its sessions ends with it. */
+const MOST_SESSIONS = 100;
 
 const sessionEnded = () =>
   new AppError('unavailable', 'session.ended', 'The process of the SQL session ended unexpectedly.', {
@@ -29,6 +38,7 @@ export class SessionPool {
   readonly #sandbox: Sandbox | undefined;
   readonly #root: string;
   readonly #seats = new Set<Seat>();
+  #resting: Resting[] = [];
   #spare: Promise<Seat> | undefined;
   #spareTimer: NodeJS.Timeout | undefined;
   #closed = false;
@@ -50,7 +60,8 @@ export class SessionPool {
   async take(spec: SessionSpec, signal?: AbortSignal): Promise<Session> {
     signal?.throwIfAborted();
     if (this.#closed) throw sessionEnded();
-    const seat = await this.#seat();
+    const seat = await this.#seat(spec.tenant);
+    seat.sessions += 1;
     try {
       const start: SessionStart = {
         tables: await this.#visibleTables(seat, spec.tables),
@@ -70,16 +81,30 @@ export class SessionPool {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#spareTimer);
+    for (const { timer } of this.#resting) clearTimeout(timer);
     await this.#spare?.catch(() => undefined);
     await Promise.all([...this.#seats].map((seat) => this.#leave(seat)));
     await rm(this.#root, { recursive: true, force: true });
   }
 
-  async #seat(): Promise<Seat> {
+  async #seat(tenant: string | undefined): Promise<Seat> {
+    for (let resting = this.#wake(tenant); resting !== undefined; resting = this.#wake(tenant)) {
+      const seat = await resting.seat;
+      if (seat?.worker.alive) return seat;
+      if (seat !== undefined) await this.#leave(seat);
+    }
     const spare = await this.#takeSpare();
     if (spare?.worker.alive) return spare;
     if (spare !== undefined) await this.#leave(spare);
     return await this.#open();
+  }
+
+  #wake(tenant: string | undefined): Resting | undefined {
+    const index = this.#resting.findIndex((resting) => resting.tenant === tenant);
+    if (index === -1) return undefined;
+    const [resting] = this.#resting.splice(index, 1);
+    clearTimeout(resting?.timer);
+    return resting;
   }
 
   /** Out of the pool before anything is awaited: two sessions must not get the same process. */
@@ -111,9 +136,42 @@ export class SessionPool {
     await mkdir(seatFolders.work, { mode: 0o700 });
     const wrap = this.#sandbox?.wrap(seatFolders) ?? [];
     const worker = startWorker({ entry: 'session-main.js', log: this.#options.log, lost: sessionEnded, wrap });
-    const seat: Seat = { ...seatFolders, worker };
+    const seat: Seat = { ...seatFolders, worker, sessions: 0 };
     this.#seats.add(seat);
     return seat;
+  }
+
+  /** Ends a session: its process rests for its tenant, or dies where it may not be used again. */
+  async #end(seat: Seat, tenant: string | undefined): Promise<void> {
+    const isReusable = seat.worker.alive && seat.worker.inFlight === 0 && seat.sessions < MOST_SESSIONS;
+    if (tenant === undefined || this.#closed || !isReusable || this.#resting.length >= MOST_RESTING) {
+      return this.#leave(seat);
+    }
+    const resting: Resting = {
+      tenant,
+      seat: this.#empty(seat),
+      timer: setTimeout(() => {
+        this.#resting = this.#resting.filter((other) => other !== resting);
+        void this.#leave(seat);
+      }, REST_MS),
+    };
+    resting.timer.unref();
+    this.#resting.push(resting);
+  }
+
+  /** Undefined when it would not be emptied; then it is gone. */
+  async #empty(seat: Seat): Promise<Seat | undefined> {
+    try {
+      await seat.worker.call('rest', {});
+      for (const folder of [seat.inputs, seat.work]) {
+        for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true, force: true });
+      }
+      return seat;
+    } catch (error) {
+      this.#options.log.warn({ err: error }, 'a session process could not be emptied');
+      await this.#leave(seat);
+      return undefined;
+    }
   }
 
   async #leave(seat: Seat): Promise<void> {
@@ -165,7 +223,7 @@ export class SessionPool {
         await rename(inside, path).catch(() => copyFile(inside, path)); // another disk
         return { path, rows };
       },
-      close: () => this.#leave(seat),
+      close: () => this.#end(seat, spec.tenant),
     };
   }
 }
