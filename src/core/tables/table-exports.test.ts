@@ -139,3 +139,17 @@ test('dropping as a job', async (t) => {
   await ended(await buckets.deleteLater(actor, 'in.c-main', { force: true }));
   assert.deepEqual(await buckets.list(actor), []);
 });
+
+test('a page of large cells is refused as a whole, and shown where the cells are cut', async (t) => {
+  const { tables, actor, create } = await world(t);
+  const content = `id,text\n1,${'x'.repeat(9_000_000)}\n2,${'y'.repeat(9_000_000)}\n`;
+  await create({ bucketId: 'in.c-main', name: 'large' }, content);
+  const id = 'in.c-main.large';
+  await assert.rejects(tables.preview(actor, id), { kind: 'invalid', code: 'engine.page-too-large' });
+  assert.equal((await tables.preview(actor, id, { limit: 1 })).rows[0]?.[1]?.length, 9_000_000);
+  const cut = await tables.preview(actor, id, { cellCharacters: 3 });
+  assert.deepEqual(cut.rows.sort(), [
+    ['1', 'xxx'],
+    ['2', 'yyy'],
+  ]);
+});

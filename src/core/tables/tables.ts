@@ -54,6 +54,8 @@ import {
 const PREVIEW_LIMIT = 100;
 const MAX_PREVIEW_LIMIT = 1000;
 const MAX_PREVIEW_COLUMNS = 100;
+/** Of all cells together: they are all in memory at once. */
+const MAX_PREVIEW_BYTES = 16 * 1024 * 1024;
 
 /** Tables of a project. What writes or reads all rows is a job; what people look at is answered at once. */
 export class Tables {
@@ -262,11 +264,14 @@ export class Tables {
     return { ...written, columns };
   }
 
-  /** A few rows to look at: 100 unless told otherwise, at most 1000, and at most 100 columns. */
+  /**
+   * A few rows to look at: 100 unless told otherwise, at most 1000, and at most 100 columns. With `cellCharacters` cells
+   * are cut to that length; a page of more than 16 MB is refused.
+   */
   async preview(
     actor: Actor,
     tableId: string,
-    options: ReadOptions = {},
+    options: ReadOptions & { cellCharacters?: number } = {},
   ): Promise<{ columns: string[]; rows: (string | null)[][] }> {
     const table = await requireReadableTable(this.db, actor, tableId);
     const limit = options.limit ?? PREVIEW_LIMIT;
@@ -277,7 +282,13 @@ export class Tables {
     const columns = userColumns(table).flatMap((column) => (wanted.has(column.name) ? [column.name] : []));
     if (columns.length > MAX_PREVIEW_COLUMNS) throw tableErrors.tooManyPreviewColumns(MAX_PREVIEW_COLUMNS);
     const request = toReadRequest(table, { ...options, columns, limit });
-    const rows = await this.engine.preview({ ...request, operationId: `preview-${uuidv7()}` });
+    const { cellCharacters } = options;
+    const rows = await this.engine.preview({
+      ...request,
+      operationId: `preview-${uuidv7()}`,
+      ...(cellCharacters !== undefined && { cellCharacters }),
+      pageBytes: MAX_PREVIEW_BYTES,
+    });
     return { columns: options.includeInternalTimestamp ? [...columns, '_timestamp'] : columns, rows };
   }
 

@@ -1,6 +1,9 @@
 /** JSON cells are cut here; CSV cells are whole. */
 const MAX_CELL = 16_384;
 
+/** As much of a cell as has to be read for JSON: one character more tells that it was cut. */
+export const JSON_CELL_CHARACTERS = MAX_CELL + 1;
+
 type Cell = string | null;
 
 /** Header and rows, every field quoted. */

@@ -4,7 +4,7 @@ import type { CsvOptions } from '../../../core/tables/table-model.ts';
 import type { KeboolaApp, KeboolaDeps } from '../deps.ts';
 import { parseList } from '../scalars.ts';
 import { shapeJob } from './job-shape.ts';
-import { toCsvPreview, toJsonPreview } from './preview-shape.ts';
+import { JSON_CELL_CHARACTERS, toCsvPreview, toJsonPreview } from './preview-shape.ts';
 import { shapeTableDetail, shapeTables } from './table-listing.ts';
 import { toReadOptions, toRowSelection } from './table-query.ts';
 import {
@@ -230,11 +230,10 @@ export function registerTableRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
       const isJson = request.query.format === 'json';
       refuseUnbuiltReadOptions(request.query, request.actor.branchId);
       if (!isJson) requireRfcFormat(request.query.format, ['raw', 'escaped']);
-      const { columns, rows } = await tables.preview(
-        request.actor,
-        request.params.tableId,
-        toReadOptions(request.query),
-      );
+      const { columns, rows } = await tables.preview(request.actor, request.params.tableId, {
+        ...toReadOptions(request.query),
+        ...(isJson && { cellCharacters: JSON_CELL_CHARACTERS }),
+      });
       if (isJson) return toJsonPreview(columns, rows);
       reply.header('content-type', 'text/csv');
       return Buffer.from(toCsvPreview(columns, rows));

@@ -102,3 +102,10 @@ export function fromDuckdb(thrown: unknown): AppError {
 function isNoSpace(thrown: unknown): boolean {
   return thrown instanceof Error && 'code' in thrown && (thrown.code === 'ENOSPC' || thrown.code === 'EDQUOT');
 }
+
+export const pageTooLarge = (bytes: number) =>
+  new AppError(
+    'invalid',
+    'engine.page-too-large',
+    `The rows to show have more than ${bytes} bytes. Ask for fewer rows or columns.`,
+  );

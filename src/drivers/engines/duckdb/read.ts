@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import type { EngineColumn, ExportRequest, ReadRequest } from '../contract.ts';
 import type { RequestConnection } from './connection.ts';
+import { pageTooLarge } from './errors.ts';
 import { gzipParallel } from './gzip.ts';
 import { syncToDisk } from './parquet-files.ts';
 import { asText, column, condition, identifier, literal, mentionedFields, ordering, relation } from './sql.ts';
@@ -31,6 +32,14 @@ export async function preview(connection: RequestConnection, request: ReadReques
   const { columns, from, tail } = wanted(connection, request);
   const cut = request.cellCharacters;
   const cells = columns.map((item) => (cut === undefined ? asText(item) : `left(${asText(item)}, ${Math.trunc(cut)})`));
+  if (request.pageBytes !== undefined && cells.length > 0) {
+    const named = cells.map((cell, index) => `${cell} AS c${index}`).join(', ');
+    const sizes = cells.map((_, index) => `coalesce(strlen(c${index}), 0)`).join(' + ');
+    const bytes = await connection.count(
+      `SELECT coalesce(sum(${sizes}), 0)::DOUBLE FROM (SELECT ${named} FROM ${from}${tail})`,
+    );
+    if (bytes > request.pageBytes) throw pageTooLarge(request.pageBytes);
+  }
   return (await connection.rows(`SELECT ${cells.join(', ')} FROM ${from}${tail}`)) as (string | null)[][];
 }
 
