@@ -1,5 +1,24 @@
+import type { QueryFields, QueryFilter } from '../../lib/query-string.ts';
 import type { Actor } from '../identity/actor.ts';
 import type { EventName } from './event-names.ts';
+
+/** What the log can be searched by. A word without a field is looked for in the message. */
+export const EVENT_QUERY_FIELDS: QueryFields = {
+  fields: {
+    event: 'keyword',
+    'token.id': 'number',
+    objectId: 'keyword',
+    objectName: 'keyword',
+    objectType: 'keyword',
+    idBranch: 'number',
+    component: 'keyword',
+    runId: 'keyword',
+    configurationId: 'keyword',
+    type: 'keyword',
+    message: 'text',
+  },
+  freeText: 'message',
+};
 
 export type EventType = 'info' | 'success' | 'warn' | 'error';
 export const EVENT_TYPES = ['info', 'success', 'warn', 'error'] as const satisfies readonly EventType[];
@@ -76,6 +95,8 @@ export type EventQuery = {
   objectId?: string | undefined;
   tokenId?: number | undefined;
   branchId?: number | undefined;
+  /** What holds besides, over the fields of EVENT_QUERY_FIELDS. */
+  where?: QueryFilter | undefined;
   /** Only events after this one (uuid or number). A reader that goes on from the last one it got misses nothing. */
   sinceId?: string | undefined;
   /** Only events before this one (uuid or number). */

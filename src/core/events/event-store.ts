@@ -1,4 +1,5 @@
 import type { Db } from '../../db/database.ts';
+import { type FilterColumn, filterToSql } from '../../db/filter-sql.ts';
 import { type Sql, sql } from '../../db/sql.ts';
 import type { Event, EventQuery, NewEvent } from './event-model.ts';
 import type { EventName } from './event-names.ts';
@@ -88,6 +89,20 @@ export type EventSelection = Omit<EventQuery, 'sinceId' | 'maxId' | 'limit' | 'o
   direction: 'asc' | 'desc';
 };
 
+const FILTER_COLUMNS: Record<string, FilterColumn> = {
+  event: { column: sql`name`, type: 'text' },
+  'token.id': { column: sql`token_id`, type: 'number' },
+  objectId: { column: sql`object_id`, type: 'text' },
+  objectName: { column: sql`object_name`, type: 'text' },
+  objectType: { column: sql`object_type`, type: 'text' },
+  idBranch: { column: sql`branch_id`, type: 'number' },
+  component: { column: sql`component`, type: 'text' },
+  runId: { column: sql`run_id`, type: 'text' },
+  configurationId: { column: sql`configuration_id`, type: 'text' },
+  type: { column: sql`type`, type: 'text' },
+  message: { column: sql`message`, type: 'text' },
+};
+
 export async function listEvents(db: Db, query: EventSelection): Promise<Event[]> {
   const where: Sql[] = [sql`project_id = ${query.projectId}`];
   if (query.component !== undefined) where.push(sql`component = ${query.component}`);
@@ -100,6 +115,7 @@ export async function listEvents(db: Db, query: EventSelection): Promise<Event[]
   if (query.objectId !== undefined) where.push(sql`object_id = ${query.objectId}`);
   if (query.tokenId !== undefined) where.push(sql`token_id = ${query.tokenId}`);
   if (query.branchId !== undefined) where.push(sql`branch_id = ${query.branchId}`);
+  if (query.where) where.push(filterToSql(query.where, FILTER_COLUMNS));
   if (query.before) where.push(sql`(xid, id) < (${query.before.xid}::xid8, ${query.before.id})`);
   // Whoever goes on from an event must not be shown anything that may still get company before it.
   if (query.after) {

@@ -1,80 +1,51 @@
 import { AppError } from '../../../core/errors.ts';
-import type { EventQuery } from '../../../core/events/event-model.ts';
+import { EVENT_QUERY_FIELDS } from '../../../core/events/event-model.ts';
 import { parseQueryString, type QueryFilter, QuerySyntaxError } from '../../../lib/query-string.ts';
 import { toCoreEventName, toCoreObjectType } from './event-shape.ts';
 
-/** Fields of the search text; each means one member of the core's query. */
-const FIELDS = {
-  event: 'keyword',
-  'token.id': 'keyword',
-  objectId: 'keyword',
-  objectType: 'keyword',
-  idBranch: 'keyword',
-  component: 'keyword',
-  runId: 'keyword',
-  configurationId: 'keyword',
-} as const;
-
 /** Matches nothing, for values that no event can have. */
-const NEVER: EventQuery = { limit: 0 };
+const NEVER: QueryFilter = { any: [] };
 
-/**
- * `q=event:storage.tableCreated AND objectId:"in.c-a.b"`: what clients send are fields joined by AND, and that much is
- * understood. Anything else is refused instead of answered wrongly.
- */
-export function parseEventQuery(text: string | undefined): EventQuery {
-  if (text === undefined || text.trim() === '') return {};
-  let filter: QueryFilter | undefined;
+/** `q=event:storage.tableCreated AND (objectId:"in.c-a.b" OR token.id:12)` in the words of the core. */
+export function parseEventQuery(text: string | undefined): QueryFilter | undefined {
+  if (text === undefined) return undefined;
   try {
-    filter = parseQueryString(text, { fields: FIELDS, freeText: 'message' });
+    const filter = parseQueryString(text, EVENT_QUERY_FIELDS);
+    return filter && toCoreFilter(filter);
   } catch (error) {
-    if (error instanceof QuerySyntaxError) throw refused(error.message);
-    throw error;
-  }
-  return filter === undefined ? {} : toEventQuery(filter);
-}
-
-function toEventQuery(filter: QueryFilter): EventQuery {
-  if ('all' in filter) return joinQueries(filter.all.map(toEventQuery));
-  if (!('op' in filter) || filter.op !== 'eq' || filter.values.length !== 1) {
-    throw refused('only fields with plain values, joined by AND, can be searched');
-  }
-  const value = String(filter.values[0]);
-  switch (filter.field) {
-    case 'event': {
-      const name = toCoreEventName(value);
-      return name === undefined ? NEVER : { names: [name] };
-    }
-    case 'token.id':
-      return /^\d{1,15}$/.test(value) ? { tokenId: Number(value) } : NEVER;
-    case 'idBranch':
-      return /^\d{1,15}$/.test(value) ? { branchId: Number(value) } : NEVER;
-    case 'objectType':
-      return { objectType: toCoreObjectType(value) };
-    case 'objectId':
-      return { objectId: value };
-    case 'component':
-      return { component: value };
-    case 'runId':
-      return { runId: value };
-    case 'configurationId':
-      return { configurationId: value };
-    default:
-      throw refused(`the field ${filter.field} cannot be searched`);
+    if (!(error instanceof QuerySyntaxError)) throw error;
+    throw new AppError('invalid', 'event.query-syntax', `Failed to parse query "${text}": ${error.message}`, {
+      cause: error,
+    });
   }
 }
 
-function joinQueries(queries: readonly EventQuery[]): EventQuery {
-  const joined: EventQuery = {};
-  for (const query of queries) {
-    if (Object.keys(query).some((key) => key !== 'limit' && Object.hasOwn(joined, key))) {
-      throw refused('a field can be searched for one value only');
-    }
-    Object.assign(joined, query);
+/** Events and objects have other names in the core. */
+function toCoreFilter(filter: QueryFilter): QueryFilter {
+  if ('all' in filter) return { all: filter.all.map(toCoreFilter) };
+  if ('any' in filter) return { any: filter.any.map(toCoreFilter) };
+  if ('not' in filter) return { not: toCoreFilter(filter.not) };
+  if (filter.field !== 'event' && filter.field !== 'objectType') return filter;
+  if (!('op' in filter) || filter.op !== 'eq') {
+    throw new QuerySyntaxError(`The field "${filter.field}" takes whole values only.`);
   }
-  return joined;
+  const values = filter.values.map(String);
+  if (filter.field === 'objectType') return { ...filter, values: values.map(toCoreObjectType) };
+  return { any: values.map(toNamed) };
 }
 
-function refused(reason: string): AppError {
-  return new AppError('invalid', 'event.query-syntax', `Failed to parse query: ${reason}`);
+function toNamed(value: string): QueryFilter {
+  const name = toCoreEventName(value);
+  if (name === undefined) return NEVER;
+  const named: QueryFilter = { field: 'event', op: 'eq', values: [name] };
+  // Reported ones are named after who reports: ext.<component>.<configuration, if any>
+  const [, component, configurationId] = (name === 'ext' && /^ext\.(.+)\.([^.]*)$/.exec(value)) || [];
+  if (component === undefined) return named;
+  return {
+    all: [
+      named,
+      { field: 'component', op: 'eq', values: [component] },
+      { field: 'configurationId', op: 'eq', values: [configurationId || null] },
+    ],
+  };
 }

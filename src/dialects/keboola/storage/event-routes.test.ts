@@ -33,8 +33,21 @@ test('events are reported, found and refused', async (t) => {
     await hits(`q=${encodeURIComponent('event:storage.bucketCreated AND objectId:"in.c-main" AND token.id:1')}`),
     1,
   );
+  const searches: [query: string, found: number][] = [
+    ['event:storage.bucketCreated OR event:ext.whatever.', 2],
+    ['(event:storage.bucketCreated OR event:ext.whatever.) AND NOT objectType:bucket', 1],
+    ['objectType:bucket AND objectName:"main"', 1],
+    ['objectType:bucket AND (objectName:x OR objectName:y)', 0],
+    ['objectId:in.c\\-main AND idBranch:[1 TO *] AND token.id:1', 1],
+    ['token.id:2 OR idBranch:99', 0],
+    ['component:what* AND NOT runId:1', 1],
+    ['"Bucket in.c-main created"', 1],
+    ['event:ext.whatever.7 OR event:ext.other.', 0],
+    ['event:storage.nothing OR configurationId:1', 0],
+  ];
+  for (const [query, count] of searches) assert.equal(await hits(`q=${encodeURIComponent(query)}`), count, query);
   assert.equal(await hits(`sinceId=${uuid}`), 1);
-  for (const query of ['limit=10001', 'q=event:', 'q=(a']) {
+  for (const query of ['limit=10001', 'q=event:', 'q=(a', 'q=none:1', 'q=event:a*', 'q=token.id:x']) {
     const answer = await found(query);
     assert.equal(answer.status, 400, `${query}: ${answer.body}`);
     if (query.startsWith('q')) assert.match(answer.body, /Failed to parse query/);

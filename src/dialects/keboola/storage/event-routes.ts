@@ -12,7 +12,9 @@ const EventsQuery = Type.Object({
   component: Type.Optional(Type.String()),
   configurationId: Type.Optional(Type.String()),
   runId: Type.Optional(Type.String({ description: 'the run and every run below it' })),
-  q: Type.Optional(Type.String({ description: 'fields joined by AND: event, objectId, token.id ...' })),
+  q: Type.Optional(
+    Type.String({ description: 'event:storage.tableCreated AND (objectId:"in.c-a.b" OR NOT token.id:12) ...' }),
+  ),
   limit: Type.Optional(Type.Integer({ minimum: 0, default: 100 })),
   offset: Type.Optional(Type.Integer({ minimum: 0, default: 0 })),
   sortOrder: Type.Optional(Type.Union([Type.Literal('asc'), Type.Literal('desc')])),
@@ -39,13 +41,13 @@ export function registerEventRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
 
   const list = async (request: FastifyRequest, query: Static<typeof EventsQuery>, about: EventQuery = {}) => {
     const { q, sortOrder, limit, offset, ...filter } = query;
-    // What the path says comes last: a search text must not lead out of it.
     const found = await events.list(request.actor, {
       ...filter,
       offset,
       limit,
       direction: sortOrder,
-      ...parseEventQuery(q),
+      where: parseEventQuery(q),
+      // What the path says comes last: nothing must lead out of it.
       ...about,
     });
     return found.map((event) => toKeboolaEvent(event, storageUrl(request)));
