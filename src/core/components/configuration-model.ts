@@ -78,6 +78,8 @@ export type ConfigurationFilter = {
   componentId?: string | undefined;
   /** Default false: the trash is another list. */
   isDeleted?: boolean | undefined;
+  /** Without contents, states and rows, which are then empty. */
+  isBrief?: boolean | undefined;
 };
 
 export type VersionPage = { limit?: number | undefined; offset?: number | undefined };

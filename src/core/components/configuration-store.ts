@@ -37,14 +37,19 @@ type ConfigurationColumns = StampColumns &
 type VersionColumns = StampColumns & ContentColumns & { is_deleted: boolean; rows_sort_order: string[] };
 
 // Columns of a version `v`. As text, so that no JSON parser comes between what was stored and what is answered.
-export const VERSION_COLUMNS = sql`v.name, v.description, v.is_disabled, v.configuration::text as configuration,
-  v.version, v.identifier, v.change_description, v.created_at as version_created_at,
-  v.creator_token_id as version_token_id, v.creator_token_description as version_token_description`;
+const BRIEF_VERSION_COLUMNS = sql`v.name, v.description, v.is_disabled, v.version, v.identifier, v.change_description,
+  v.created_at as version_created_at, v.creator_token_id as version_token_id,
+  v.creator_token_description as version_token_description`;
+export const VERSION_COLUMNS = sql`${BRIEF_VERSION_COLUMNS}, v.configuration::text as configuration`;
 
-const CONFIGURATIONS = sql`
-  select c.key, c.component_id, c.id, c.is_deleted, c.state::text as state, c.created_at, c.creator_token_id,
-    c.creator_token_description, v.rows_sort_order, ${VERSION_COLUMNS}
-  from configurations c join configuration_versions v on v.configuration_key = c.key and v.version = c.version`;
+const OTHER_COLUMNS = sql`c.key, c.component_id, c.id, c.is_deleted, c.created_at, c.creator_token_id,
+  c.creator_token_description, v.rows_sort_order`;
+const FROM = sql`from configurations c
+  join configuration_versions v on v.configuration_key = c.key and v.version = c.version`;
+const CONFIGURATIONS = sql`select ${OTHER_COLUMNS}, c.state::text as state, ${VERSION_COLUMNS} ${FROM}`;
+/** Contents and states can be megabytes each, so lists that do not show them leave them where they are. */
+const BRIEF_CONFIGURATIONS = sql`
+  select ${OTHER_COLUMNS}, '{}' as state, ${BRIEF_VERSION_COLUMNS}, '{}' as configuration ${FROM}`;
 
 /** The configuration without its rows, deleted or not. */
 export async function findConfiguration(
@@ -76,7 +81,8 @@ export async function listConfigurations(
   if (filter.componentId !== undefined) conditions.push(sql`c.component_id = ${filter.componentId}`);
   if (filter.componentIds) conditions.push(sql`c.component_id = any(${filter.componentIds})`);
   const rows = await db.query<ConfigurationColumns>(
-    sql`${CONFIGURATIONS} where ${sql.join(conditions, sql` and `)} order by c.component_id, c.key`,
+    sql`${filter.isBrief ? BRIEF_CONFIGURATIONS : CONFIGURATIONS} where ${sql.join(conditions, sql` and `)}
+      order by c.component_id, c.key`,
   );
   return rows.map(toConfiguration);
 }

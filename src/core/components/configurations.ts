@@ -67,6 +67,7 @@ export class Configurations {
     }
     const componentIds = filter.componentId === undefined ? listableComponents(actor) : undefined;
     const list = await store.listConfigurations(db, actor.branchId, { ...filter, componentIds });
+    if (filter.isBrief) return list;
     const rows = await listRows(
       db,
       list.map((configuration) => configuration.key),

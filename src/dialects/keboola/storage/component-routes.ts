@@ -22,7 +22,7 @@ export function registerComponentRoutes(app: KeboolaApp, deps: KeboolaDeps): voi
     async (request) => {
       const { componentType, include = [], isDeleted } = request.query;
       assertIncludes(include);
-      const list = await configurations.list(request.actor, { isDeleted });
+      const list = await configurations.list(request.actor, { isDeleted, isBrief: include.length === 0 });
       const byComponent = new Map<string, Configuration[]>();
       for (const one of list) {
         const siblings = byComponent.get(one.componentId);

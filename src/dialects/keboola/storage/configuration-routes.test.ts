@@ -375,6 +375,26 @@ test('components with their configurations, as much of them as asked for', async
   ]);
 });
 
+test('the list of components reads contents only when they are asked for', async (t: TestContext) => {
+  const app = await keboolaApp(t);
+  const made = { id: '1', name: 'x', configuration: '{"a":1}', state: '{"b":2}' };
+  await app.core.configurations.create(app.actor, 'keboola.ex-http', made);
+  await app.core.configurations.rows.create(app.actor, { componentId: 'keboola.ex-http', configurationId: '1' }, {});
+  const [brief] = await app.core.configurations.list(app.actor, { isBrief: true });
+  assert.deepEqual([brief?.configuration.text, brief?.state.text, brief?.rows], ['{}', '{}', []]);
+  type Listed = { configurations: Record<string, unknown>[] }[];
+  const shown = async (include: string) =>
+    Object.keys(
+      ((await app.call('GET', `/v2/storage/components${include}`)).body as Listed)[0]?.configurations[0] ?? {},
+    );
+  const always = await shown('');
+  assert.ok(always.includes('currentVersion'));
+  for (const part of ['configuration', 'rows', 'state']) {
+    assert.ok(!always.includes(part), part);
+    assert.ok((await shown(`?include=${part}`)).includes(part), part);
+  }
+});
+
 test('too large a configuration is refused', async (t: TestContext) => {
   const app = await keboolaApp(t);
   const answer = await app.call('POST', base, { name: 'x', configuration: { a: 'x'.repeat(4 * 1024 * 1024) } });
