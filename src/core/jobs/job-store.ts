@@ -58,6 +58,27 @@ export const JOB_COLUMNS = sql`j.id, j.project_id, j.branch_id, j.kind, j.lane, 
   j.object_id, j.lock_key, j.dedupe_key, j.token_id, j.token_description, j.origin, j.created_at, j.available_at,
   j.started_at, j.finished_at, j.attempt, j.failures, j.worker_id, j.claim_token, j.handle, j.metrics, j.usage`;
 
+/**
+ * For those who look at jobs: a `created` one that cannot begin because an earlier one with its lock key has not ended
+ * is shown as `waiting`. Nothing stores that, so nothing can be out of date.
+ */
+const SHOWN_STATUS = sql`case when j.status = 'created' and j.lock_key is not null and exists (
+    select from jobs e where e.project_id = j.project_id and e.lock_key = j.lock_key and e.id < j.id
+      and e.status in ('created', 'waiting', 'running', 'stopping')) then 'waiting' else j.status end`;
+const SHOWN_COLUMNS = sql`${JOB_COLUMNS}, ${SHOWN_STATUS} as shown_status`;
+
+function toShownJob(row: JobRow & { shown_status: JobStatus }): Job {
+  return toJob({ ...row, status: row.shown_status });
+}
+
+/** As `findJob`, with the status that people are shown. */
+export async function findShownJob(db: Db, id: number, projectId: number): Promise<Job | undefined> {
+  const row = await db.one<JobRow & { shown_status: JobStatus }>(
+    sql`select ${SHOWN_COLUMNS} from jobs j where j.id = ${id} and j.project_id = ${projectId}`,
+  );
+  return row && toShownJob(row);
+}
+
 export type JobOwner = {
   projectId: number;
   branchId: number;
@@ -227,10 +248,15 @@ export async function listJobs(
   among(sql`j.component_id`, filter.componentIds);
   among(sql`j.configuration_id`, filter.configurationIds);
   among(sql`j.mode`, filter.modes);
-  among(sql`j.status`, filter.statuses);
+  if (filter.statuses) {
+    // The stored status finds the rows by its index; what is shown decides about those that are queued.
+    const queued = filter.statuses.some((status) => status === 'created' || status === 'waiting');
+    among(sql`j.status`, queued ? [...new Set([...filter.statuses, 'created'])] : filter.statuses);
+    if (queued) among(SHOWN_STATUS, filter.statuses);
+  }
   among(sql`j.tag`, filter.tags);
   if (filter.excludedKinds) where.push(sql`j.kind <> all(${filter.excludedKinds})`);
-  if (filter.excludedStatuses) where.push(sql`j.status <> all(${filter.excludedStatuses})`);
+  if (filter.excludedStatuses) where.push(sql`${SHOWN_STATUS} <> all(${filter.excludedStatuses})`);
   if (filter.configurationRowIds) where.push(sql`j.configuration_row_ids && ${filter.configurationRowIds}::text[]`);
   within(where, sql`j.created_at`, filter.created);
   within(where, sql`j.started_at`, filter.started);
@@ -243,10 +269,10 @@ export async function listJobs(
   const way = direction === 'asc' ? sql`asc` : sql`desc`;
   // The id makes the order of equal ones the same on every page.
   const order = field === 'id' ? sql`j.id ${way}` : sql`${ORDER_COLUMNS[field]} ${way}, j.id ${way}`;
-  const rows = await db.query<JobRow>(sql`
-    select ${JOB_COLUMNS} from jobs j where ${sql.join(where, sql` and `)}
+  const rows = await db.query<JobRow & { shown_status: JobStatus }>(sql`
+    select ${SHOWN_COLUMNS} from jobs j where ${sql.join(where, sql` and `)}
     order by ${order} limit ${page.limit} offset ${page.offset ?? 0}`);
-  return rows.map(toJob);
+  return rows.map(toShownJob);
 }
 
 function within(where: Sql[], column: Sql, range: DateRange | undefined): void {

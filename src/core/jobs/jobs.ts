@@ -23,6 +23,7 @@ import {
   countUnfinished,
   findJob,
   findJobByDedupeKey,
+  findShownJob,
   insertJob,
   listJobs,
   listUnfinished,
@@ -81,8 +82,9 @@ export class Jobs {
     return created;
   }
 
+  /** A job that has to wait for another one is shown as `waiting`, here and in lists. */
   async get(actor: Actor, id: number): Promise<Job> {
-    const job = await findJob(this.#db, id, actor.projectId);
+    const job = await findShownJob(this.#db, id, actor.projectId);
     if (!job) throw jobErrors.notFound(id);
     if (!canReadJob(actor, job)) throw errors.forbidden();
     return job;

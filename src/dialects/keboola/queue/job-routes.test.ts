@@ -192,6 +192,26 @@ test('unknown jobs, storage jobs and jobs of others are not found', async (t) =>
   }
 });
 
+test('a job is waiting while an earlier one of its configuration is not over, created while only room is missing', async (t) => {
+  const app = await keboolaApp(t);
+  await app.core.configurations.create(app.actor, componentId, { id: '11', name: 'x' });
+  const first = await create(app, { config: '11' });
+  const second = await create(app, { config: '11' });
+  const other = await create(app, { configData: {} });
+  const shown = async ({ id }: { id: string }) =>
+    ((await app.call('GET', `/queue/jobs/${id}`)).body as QueueJob).status;
+  const found = async (status: string) =>
+    ((await app.call('GET', `/queue/search/jobs?status=${status}`)).body as QueueJob[]).map(({ id }) => id);
+  assert.equal(await shown(first), 'created');
+  assert.equal(await shown(second), 'waiting');
+  assert.equal(await shown(other), 'created');
+  assert.deepEqual(await found('waiting'), [second.id]);
+  assert.deepEqual(await found('created'), [other.id, first.id]);
+  await app.call('POST', `/queue/jobs/${first.id}/kill`);
+  assert.equal(await shown(second), 'created');
+  assert.deepEqual(await found('waiting'), []);
+});
+
 test('run ids: a job belongs to the run of the header, or else of the body', async (t) => {
   const app = await keboolaApp(t);
   const parent = await create(app);
