@@ -11,7 +11,9 @@ import { Configurations } from '../../src/core/components/configurations.ts';
 import type { Core } from '../../src/core/core.ts';
 import { Events } from '../../src/core/events/events.ts';
 import { Files } from '../../src/core/files/files.ts';
+import type { Actor } from '../../src/core/identity/actor.ts';
 import { Identity } from '../../src/core/identity/identity.ts';
+import type { NewToken } from '../../src/core/identity/token-model.ts';
 import { Jobs } from '../../src/core/jobs/jobs.ts';
 import type { Credentials, ProjectCredentials } from '../../src/core/projects/credentials.ts';
 import { Projects } from '../../src/core/projects/projects.ts';
@@ -35,9 +37,18 @@ export type KeboolaServer = {
   credentials: Credentials;
   /** A further tenant. */
   newProject(name: string): Promise<ProjectCredentials>;
+  /** Of the first project's master token. */
+  actor: Actor;
+  /** A further token of that project, by its rights. */
+  tokenActor(rights: Omit<NewToken, 'description'>): Promise<Actor & { secret: string }>;
   /** A call with the first project's master token unless headers say otherwise. */
   call(method: string, url: string, options?: CallOptions): Promise<Answer>;
+  /** The same for tables of requests and expected members: the answer's JSON is parsed. */
+  request(method: string, url: string, body?: unknown, options?: RequestOptions): Promise<JsonAnswer>;
 };
+
+export type RequestOptions = { token?: string | null; headers?: Record<string, string> };
+export type JsonAnswer = { status: number; headers: Record<string, unknown>; text: string; body: never };
 
 export type CallOptions = Pick<InjectOptions, 'headers' | 'payload'> & { token?: string | null };
 export type Answer = {
@@ -93,24 +104,50 @@ export async function keboolaServer(t: TestContext, options: { engine?: Engine }
   });
   cleanup(t, () => server.close(1000));
 
+  const actor = await identity.authenticateStorageToken(credentials.keboola.storageToken);
+  const call: KeboolaServer['call'] = async (
+    method,
+    url,
+    { token = credentials.keboola.storageToken, headers = {}, payload } = {},
+  ) => {
+    const response = await server.app.inject({
+      method: method as 'GET',
+      url,
+      headers: { ...(token !== null && { 'x-storageapi-token': token }), ...headers },
+      ...(payload !== undefined && { payload }),
+    });
+    return {
+      status: response.statusCode,
+      headers: response.headers,
+      body: response.body,
+      json: () => JSON.parse(response.body),
+    };
+  };
+
   return {
     core,
     server,
     credentials,
+    actor,
+    call,
     newProject: async (name) =>
       projects.create(await identity.authenticateManageToken(credentials.keboola.manageToken), { name }),
-    async call(method, url, { token = credentials.keboola.storageToken, headers = {}, payload } = {}) {
-      const response = await server.app.inject({
-        method: method as 'GET',
-        url,
-        headers: { ...(token !== null && { 'x-storageapi-token': token }), ...headers },
-        ...(payload !== undefined && { payload }),
+    async tokenActor(rights) {
+      const { secret } = await identity.createToken(actor, { description: 'test token', ...rights });
+      return { ...(await identity.authenticateStorageToken(secret)), secret };
+    },
+    async request(method, url, body, { token, headers } = {}) {
+      const answer = await call(method, url, {
+        headers: { host: 'localhost:8000', ...headers },
+        ...(token !== undefined && { token }),
+        ...(body !== undefined && { payload: body as object }),
       });
+      const isJson = answer.headers['content-type'] === 'application/json' && answer.body !== '';
       return {
-        status: response.statusCode,
-        headers: response.headers,
-        body: response.body,
-        json: () => JSON.parse(response.body),
+        status: answer.status,
+        headers: answer.headers,
+        text: answer.body,
+        body: (isJson ? answer.json() : undefined) as never,
       };
     },
   };

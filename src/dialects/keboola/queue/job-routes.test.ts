@@ -1,20 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type KeboolaApp, keboolaApp } from '../../../../test/support/keboola-app.ts';
+import { type KeboolaServer, keboolaServer } from '../../../../test/support/keboola.ts';
 import { errors } from '../../../core/errors.ts';
 
 const componentId = 'keboola.duckdb-transformation';
 
 type QueueJob = Record<string, unknown> & { id: string; runId: string; url: string; result: never; message: string };
 
-async function create(app: KeboolaApp, body: object = {}, headers: Record<string, string> = {}): Promise<QueueJob> {
-  const answer = await app.call('POST', '/queue/jobs', { component: componentId, ...body }, { headers });
+async function create(app: KeboolaServer, body: object = {}, headers: Record<string, string> = {}): Promise<QueueJob> {
+  const answer = await app.request('POST', '/queue/jobs', { component: componentId, ...body }, { headers });
   assert.equal(answer.status, 201, answer.text);
   return answer.body;
 }
 
 test('a fresh job has every documented member with its documented type', async (t) => {
-  const app = await keboolaApp(t);
+  const app = await keboolaServer(t);
   const job = await create(app, { configData: { parameters: {} } });
   const types: Record<string, RegExp> = {
     string: /^(id|runId|parentRunId|status|desiredStatus|mode|component|tag|createdTime|url|branchId|executor|type)$/,
@@ -60,11 +60,11 @@ test('a fresh job has every documented member with its documented type', async (
     },
   );
   assert.match(job.createdTime as string, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00$/);
-  assert.deepEqual((await app.call('GET', `/queue/jobs/${id}`)).body, job);
+  assert.deepEqual((await app.request('GET', `/queue/jobs/${id}`)).body, job);
 });
 
 test('bodies as the clients really send them', async (t) => {
-  const app = await keboolaApp(t);
+  const app = await keboolaServer(t);
   await app.core.configurations.create(app.actor, componentId, { id: '11', name: 'x' });
   const cases: [string, object, Record<string, unknown>][] = [
     [
@@ -120,9 +120,9 @@ test('bodies as the clients really send them', async (t) => {
 });
 
 test('an inline configuration comes back as it was written, with its secrets as ciphers', async (t) => {
-  const app = await keboolaApp(t);
+  const app = await keboolaServer(t);
   const text = '{"10":1.0,"2":{},"parameters":{"#pw":"hunter2","list":[]}}';
-  const answer = await app.call('POST', '/queue/jobs', `{"component":"${componentId}","configData":${text}}`, {
+  const answer = await app.request('POST', '/queue/jobs', `{"component":"${componentId}","configData":${text}}`, {
     headers: { 'content-type': 'application/json' },
   });
   assert.equal(answer.status, 201);
@@ -134,7 +134,7 @@ test('an inline configuration comes back as it was written, with its secrets as 
 });
 
 test('refused bodies', async (t) => {
-  const app = await keboolaApp(t);
+  const app = await keboolaServer(t);
   await app.core.configurations.create(app.actor, componentId, { id: 'off', name: 'x', isDisabled: true });
   const cases: [object, number, string | RegExp][] = [
     [{ component: '' }, 400, /"component" parameter is required/],
@@ -158,7 +158,7 @@ test('refused bodies', async (t) => {
     [{ configRowIds: ['\0'] }, 400, /"configRowIds" parameter/],
   ];
   for (const [body, status, message] of cases) {
-    const answer = await app.call('POST', '/queue/jobs', { component: componentId, ...body });
+    const answer = await app.request('POST', '/queue/jobs', { component: componentId, ...body });
     const { error, ...rest } = answer.body as Record<string, unknown>;
     assert.equal(answer.status, status, answer.text);
     if (typeof message === 'string') assert.equal(error, message);
@@ -168,24 +168,24 @@ test('refused bodies', async (t) => {
     assert.match(String(rest.exceptionId), /^exception-/);
   }
   assert.equal((await create(app, { config: 'off', mode: 'forceRun' })).mode, 'forceRun');
-  assert.equal((await app.call('POST', '/queue/jobs', {}, { token: null })).status, 401);
+  assert.equal((await app.request('POST', '/queue/jobs', {}, { token: null })).status, 401);
   const headers = { 'x-kbc-runid': '1.'.repeat(2000) };
-  assert.equal((await app.call('POST', '/queue/jobs', { component: componentId }, { headers })).status, 400);
+  assert.equal((await app.request('POST', '/queue/jobs', { component: componentId }, { headers })).status, 400);
   const scoped = await app.tokenActor({ componentAccess: ['dummy'] });
-  const refused = await app.call('POST', '/queue/jobs', { component: componentId }, { token: scoped.secret });
+  const refused = await app.request('POST', '/queue/jobs', { component: componentId }, { token: scoped.secret });
   assert.equal(refused.status, 403);
   assert.equal((refused.body as { error: string }).error, `Token is not allowed to run component "${componentId}"`);
 });
 
 test('unknown jobs, storage jobs and jobs of others are not found', async (t) => {
-  const app = await keboolaApp(t);
-  const storageJob = await app.jobs.create(app.actor, { kind: 'table-drop' });
+  const app = await keboolaServer(t);
+  const storageJob = await app.core.jobs.create(app.actor, { kind: 'table-drop' });
   for (const id of ['123', 'abc', '99999999999999999999', String(storageJob.id)]) {
     for (const [method, url] of [
       ['GET', `/queue/jobs/${id}`],
       ['POST', `/queue/jobs/${id}/kill`],
     ] as const) {
-      const answer = await app.call(method, url);
+      const answer = await app.request(method, url);
       assert.equal(answer.status, 404, url);
       assert.equal((answer.body as { error: string }).error, `Job "${id}" not found`);
     }
@@ -193,27 +193,27 @@ test('unknown jobs, storage jobs and jobs of others are not found', async (t) =>
 });
 
 test('a job is waiting while an earlier one of its configuration is not over, created while only room is missing', async (t) => {
-  const app = await keboolaApp(t);
+  const app = await keboolaServer(t);
   await app.core.configurations.create(app.actor, componentId, { id: '11', name: 'x' });
   const first = await create(app, { config: '11' });
   const second = await create(app, { config: '11' });
   const other = await create(app, { configData: {} });
   const shown = async ({ id }: { id: string }) =>
-    ((await app.call('GET', `/queue/jobs/${id}`)).body as QueueJob).status;
+    ((await app.request('GET', `/queue/jobs/${id}`)).body as QueueJob).status;
   const found = async (status: string) =>
-    ((await app.call('GET', `/queue/search/jobs?status=${status}`)).body as QueueJob[]).map(({ id }) => id);
+    ((await app.request('GET', `/queue/search/jobs?status=${status}`)).body as QueueJob[]).map(({ id }) => id);
   assert.equal(await shown(first), 'created');
   assert.equal(await shown(second), 'waiting');
   assert.equal(await shown(other), 'created');
   assert.deepEqual(await found('waiting'), [second.id]);
   assert.deepEqual(await found('created'), [other.id, first.id]);
-  await app.call('POST', `/queue/jobs/${first.id}/kill`);
+  await app.request('POST', `/queue/jobs/${first.id}/kill`);
   assert.equal(await shown(second), 'created');
   assert.deepEqual(await found('waiting'), []);
 });
 
 test('run ids: a job belongs to the run of the header, or else of the body', async (t) => {
-  const app = await keboolaApp(t);
+  const app = await keboolaServer(t);
   const parent = await create(app);
   const child = await create(app, { parentRunId: '7' }, { 'x-kbc-runid': parent.runId });
   assert.deepEqual([child.parentRunId, child.runId], [parent.id, `${parent.id}.${child.id}`]);
@@ -222,42 +222,42 @@ test('run ids: a job belongs to the run of the header, or else of the body', asy
 });
 
 test('kill: a waiting job is cancelled, a finished one refuses', async (t) => {
-  const app = await keboolaApp(t);
+  const app = await keboolaServer(t);
   const { id } = await create(app, { delay: 3600 });
-  const killed = await app.call('POST', `/queue/jobs/${id}/kill`);
+  const killed = await app.request('POST', `/queue/jobs/${id}/kill`);
   assert.equal(killed.status, 202);
   const { status, desiredStatus, isFinished } = killed.body as Record<string, unknown>;
   assert.deepEqual([status, desiredStatus, isFinished], ['cancelled', 'terminating', true]);
-  assert.equal((await app.call('POST', `/queue/jobs/${id}/kill`)).status, 400);
+  assert.equal((await app.request('POST', `/queue/jobs/${id}/kill`)).status, 400);
 });
 
 test('a deduplication id is taken until its job has ended', async (t) => {
-  const app = await keboolaApp(t);
+  const app = await keboolaServer(t);
   const body = { component: componentId, deduplicationId: 'nightly' };
   const first = await create(app, body);
   assert.equal(first.deduplicationId, 'nightly');
-  const refused = await app.call('POST', '/queue/jobs', body);
+  const refused = await app.request('POST', '/queue/jobs', body);
   assert.equal(refused.status, 409, refused.text);
   assert.deepEqual((refused.body as { context: object }).context, { stringCode: 'dbDeduplicationIdConflict' });
-  await app.call('POST', `/queue/jobs/${first.id}/kill`);
+  await app.request('POST', `/queue/jobs/${first.id}/kill`);
   assert.notEqual((await create(app, body)).id, first.id);
 });
 
 test('a configuration never has two jobs running, inline jobs do', async (t) => {
-  const app = await keboolaApp(t);
+  const app = await keboolaServer(t);
   await app.core.configurations.create(app.actor, componentId, { id: '11', name: 'x' });
   for (let i = 0; i < 2; i++) await create(app, { config: '11' });
   for (let i = 0; i < 2; i++) await create(app, { configData: {} });
-  const claimed = await app.jobs.queue.claim({ workerId: 'w', slots: { component: 10, storage: 10 } });
+  const claimed = await app.core.jobs.queue.claim({ workerId: 'w', slots: { component: 10, storage: 10 } });
   assert.deepEqual(claimed.map((job) => job.configurationId).sort(), ['11', undefined, undefined]);
-  const stopping = await app.call('POST', `/queue/jobs/${claimed[0]?.id}/kill`);
+  const stopping = await app.request('POST', `/queue/jobs/${claimed[0]?.id}/kill`);
   assert.equal((stopping.body as { status: string }).status, 'terminating');
 });
 
 test('results: success, failure of the user, failure of ours', async (t) => {
-  const app = await keboolaApp(t);
+  const app = await keboolaServer(t);
   const ids = [(await create(app)).id, (await create(app)).id, (await create(app)).id];
-  const [one, two, three] = await app.jobs.queue.claim({ workerId: 'w', slots: { component: 10, storage: 10 } });
+  const [one, two, three] = await app.core.jobs.queue.claim({ workerId: 'w', slots: { component: 10, storage: 10 } });
   const result = {
     message: 'Component processing finished.',
     configVersion: null,
@@ -265,11 +265,11 @@ test('results: success, failure of the user, failure of ours', async (t) => {
     input: { tables: [] },
     output: { tables: [] },
   };
-  await app.jobs.end(one!, { status: 'succeeded', result, metrics: { inBytes: 5, outBytes: 7 } });
-  await app.jobs.end(two!, { status: 'failed', error: errors.invalid('The column is missing') });
-  await app.jobs.end(three!, { status: 'failed', error: new Error('secret detail') });
+  await app.core.jobs.end(one!, { status: 'succeeded', result, metrics: { inBytes: 5, outBytes: 7 } });
+  await app.core.jobs.end(two!, { status: 'failed', error: errors.invalid('The column is missing') });
+  await app.core.jobs.end(three!, { status: 'failed', error: new Error('secret detail') });
   const [success, user, ours] = await Promise.all(
-    ids.map(async (id) => (await app.call('GET', `/queue/jobs/${id}`)).body as QueueJob),
+    ids.map(async (id) => (await app.request('GET', `/queue/jobs/${id}`)).body as QueueJob),
   );
   assert.deepEqual([success?.status, success?.isFinished, success?.result], ['success', true, result]);
   assert.deepEqual((success!.metrics as { storage: unknown }).storage, {
@@ -293,13 +293,13 @@ test('results: success, failure of the user, failure of ours', async (t) => {
 });
 
 test('search', async (t) => {
-  const app = await keboolaApp(t);
+  const app = await keboolaServer(t);
   await app.core.configurations.create(app.actor, componentId, { id: '11', name: 'x' });
   const root = await create(app, { config: '11' });
   const child = await create(app, { configData: {}, mode: 'debug' }, { 'x-kbc-runid': root.runId });
   const delayed = await create(app, { config: '11', configRowIds: ['a', 'b'], tag: '9', delay: 60 });
-  await app.call('POST', `/queue/jobs/${delayed.id}/kill`);
-  await app.jobs.create(app.actor, { kind: 'table-drop' });
+  await app.request('POST', `/queue/jobs/${delayed.id}/kill`);
+  await app.core.jobs.create(app.actor, { kind: 'table-drop' });
   const [r, c, d] = [root.id, child.id, delayed.id];
   const cases: [string, string[]][] = [
     ['', [d, c, r]],
@@ -340,7 +340,7 @@ test('search', async (t) => {
     ['?sortBy=createdTime&sortOrder=asc&limit=1', [r]],
   ];
   for (const [query, ids] of cases) {
-    const answer = await app.call('GET', `/queue/search/jobs${query}`);
+    const answer = await app.request('GET', `/queue/search/jobs${query}`);
     assert.equal(answer.status, 200, `${query}: ${answer.text}`);
     assert.deepEqual(
       (answer.body as QueueJob[]).map((job) => job.id),
@@ -348,8 +348,8 @@ test('search', async (t) => {
       query,
     );
   }
-  assert.deepEqual((await app.call('GET', '/queue/jobs?mode=debug')).body, [
-    (await app.call('GET', `/queue/jobs/${c}`)).body,
+  assert.deepEqual((await app.request('GET', '/queue/jobs?mode=debug')).body, [
+    (await app.request('GET', `/queue/jobs/${c}`)).body,
   ]);
   for (const query of [
     '?limit=501',
@@ -359,17 +359,17 @@ test('search', async (t) => {
     '?createdTimeFrom=someday',
     '?sortOrder=up',
   ]) {
-    assert.equal((await app.call('GET', `/queue/search/jobs${query}`)).status, 400, query);
+    assert.equal((await app.request('GET', `/queue/search/jobs${query}`)).status, 400, query);
   }
 });
 
 test('the service under its host name, and calls that are not built', async (t) => {
-  const app = await keboolaApp(t);
+  const app = await keboolaServer(t);
   const { id } = await create(app);
-  const byHost = await app.call('GET', `/jobs/${id}`, undefined, { headers: { host: 'queue.localhost:8000' } });
+  const byHost = await app.request('GET', `/jobs/${id}`, undefined, { headers: { host: 'queue.localhost:8000' } });
   assert.equal((byHost.body as QueueJob).url, `http://queue.localhost:8000/jobs/${id}`);
-  assert.equal((await app.call('GET', '/queue/search/grouped-jobs')).status, 501);
-  assert.equal((await app.call('GET', '/queue/stats/project/')).status, 501);
-  assert.equal((await app.call('GET', '/queue/nonsense')).status, 404);
-  assert.equal((await app.call('GET', '/queue/', undefined, { token: null })).status, 200);
+  assert.equal((await app.request('GET', '/queue/search/grouped-jobs')).status, 501);
+  assert.equal((await app.request('GET', '/queue/stats/project/')).status, 501);
+  assert.equal((await app.request('GET', '/queue/nonsense')).status, 404);
+  assert.equal((await app.request('GET', '/queue/', undefined, { token: null })).status, 200);
 });

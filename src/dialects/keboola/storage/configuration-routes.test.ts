@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { type JsonCallOptions, type KeboolaApp, keboolaApp } from '../../../../test/support/keboola-app.ts';
+import { type KeboolaServer, keboolaServer, type RequestOptions } from '../../../../test/support/keboola.ts';
 
 const base = '/v2/storage/components/keboola.ex-http/configs';
 
@@ -14,12 +14,12 @@ type Scenario = [
   body: unknown,
   status: number,
   has?: Body,
-  options?: JsonCallOptions,
+  options?: RequestOptions,
 ];
 
-async function play(app: KeboolaApp, scenarios: Scenario[]): Promise<void> {
+async function play(app: KeboolaServer, scenarios: Scenario[]): Promise<void> {
   for (const [what, method, url, body, status, has = {}, options] of scenarios) {
-    const answer = await app.call(method, url, body, options);
+    const answer = await app.request(method, url, body, options);
     assert.equal(answer.status, status, `${what}: ${answer.text}`);
     const shown = Object.fromEntries(Object.keys(has).map((key) => [key, (answer.body as Body)[key]]));
     assert.deepEqual(shown, has, what);
@@ -29,8 +29,8 @@ async function play(app: KeboolaApp, scenarios: Scenario[]): Promise<void> {
 }
 
 test('the whole configuration object', async (t) => {
-  const app = await keboolaApp(t);
-  const answer = await app.call('POST', base, { name: 'My config', configurationId: 'c', state: { s: 1 } });
+  const app = await keboolaServer(t);
+  const answer = await app.request('POST', base, { name: 'My config', configurationId: 'c', state: { s: 1 } });
   assert.equal(answer.status, 201);
   const created = answer.body as Body & { currentVersion: Body };
   const creatorToken = { id: app.actor.token.id, description: app.actor.token.description };
@@ -49,14 +49,14 @@ test('the whole configuration object', async (t) => {
     },
   });
   for (const url of [`${base}/c`, `${base}/c/`, `/v2/storage/branch/default/components/keboola.ex-http/configs/c`]) {
-    assert.deepEqual((await app.call('GET', url)).body, created, url);
+    assert.deepEqual((await app.request('GET', url)).body, created, url);
   }
   const inBranch = `/v2/storage/branch/${app.actor.branchId}/components/keboola.ex-http/configs`;
-  assert.deepEqual((await app.call('GET', inBranch)).body, [created]);
+  assert.deepEqual((await app.request('GET', inBranch)).body, [created]);
 });
 
 test('a configuration is answered byte for byte, however it came', async (t) => {
-  const app = await keboolaApp(t);
+  const app = await keboolaServer(t);
   const text = '{"10":1.0,"2":{},"a":[],"big":12345678901234567890,"é":"\\u00e9"}';
   const forms: [string, string | Body, string][] = [
     ['json', `{"name":"x","configuration": ${text} ,"state":${text}}`, 'application/json'],
@@ -68,19 +68,19 @@ test('a configuration is answered byte for byte, however it came', async (t) => 
     ],
   ];
   for (const [what, body, type] of forms) {
-    const created = await app.call('POST', base, body, { headers: { 'content-type': type } });
+    const created = await app.request('POST', base, body, { headers: { 'content-type': type } });
     assert.equal(created.status, 201, created.text);
-    for (const answer of [created, await app.call('GET', `${base}/${(created.body as Body).id}`)]) {
+    for (const answer of [created, await app.request('GET', `${base}/${(created.body as Body).id}`)]) {
       assert.ok(answer.text.includes(`"configuration":${text},`), `${what}: ${answer.text}`);
       assert.ok(answer.text.includes(`"state":${text}}`), what);
     }
   }
-  const list = await app.call('GET', '/v2/storage/components?include=configuration,state');
+  const list = await app.request('GET', '/v2/storage/components?include=configuration,state');
   assert.equal(list.text.split(text).length, 7);
 });
 
 test('configurations: requests and answers', async (t) => {
-  const app = await keboolaApp(t);
+  const app = await keboolaServer(t);
   const form = { headers: { 'content-type': 'application/x-www-form-urlencoded' } };
   const validation = { code: 'storage.components.validation', status: 'error' };
   await play(app, [
@@ -228,8 +228,8 @@ test('configurations: requests and answers', async (t) => {
 });
 
 test('rows: requests and answers', async (t) => {
-  const app = await keboolaApp(t);
-  await app.call('POST', base, { name: 'x', configurationId: 'c' });
+  const app = await keboolaServer(t);
+  await app.request('POST', base, { name: 'x', configurationId: 'c' });
   const rows = `${base}/c/rows`;
   await play(app, [
     [
@@ -290,24 +290,24 @@ test('rows: requests and answers', async (t) => {
     ['configuration after it', 'GET', `${base}/c`, undefined, 200, { version: 6, changeDescription: 'not needed' }],
     ['made again', 'POST', rows, { rowId: 'r' }, 201, { version: 4 }],
   ]);
-  const versions = (await app.call('GET', `${base}/c/versions?include=configuration&limit=2`)).body as Body[];
+  const versions = (await app.request('GET', `${base}/c/versions?include=configuration&limit=2`)).body as Body[];
   assert.deepEqual(
     versions.map(({ version }) => version),
     [7, 6],
   );
   assert.deepEqual(versions[0]?.configuration, {});
-  assert.equal(((await app.call('GET', `${base}/c/versions`)).body as Body[])[0]?.configuration, undefined);
-  const copy = await app.call('POST', `${base}/c/versions/7/create`, { name: 'copy' });
+  assert.equal(((await app.request('GET', `${base}/c/versions`)).body as Body[])[0]?.configuration, undefined);
+  const copy = await app.request('POST', `${base}/c/versions/7/create`, { name: 'copy' });
   assert.deepEqual(copy.body, { id: (copy.body as Body).id });
 });
 
 test('components with their configurations, as much of them as asked for', async (t) => {
-  const app = await keboolaApp(t);
-  await app.call('POST', base, { name: 'x', configurationId: 'c', configuration: { a: 1 } });
-  await app.call('POST', `${base}/c/rows`, { rowId: 'r' });
-  await app.call('POST', '/v2/storage/components/wr-db/configs', { name: 'w', configurationId: 'w' });
-  const list = async (query: string, options?: JsonCallOptions) =>
-    (await app.call('GET', `/v2/storage/components${query}`, undefined, options)).body as (Body & {
+  const app = await keboolaServer(t);
+  await app.request('POST', base, { name: 'x', configurationId: 'c', configuration: { a: 1 } });
+  await app.request('POST', `${base}/c/rows`, { rowId: 'r' });
+  await app.request('POST', '/v2/storage/components/wr-db/configs', { name: 'w', configurationId: 'w' });
+  const list = async (query: string, options?: RequestOptions) =>
+    (await app.request('GET', `/v2/storage/components${query}`, undefined, options)).body as (Body & {
       configurations: Body[];
     })[];
   assert.deepEqual(
@@ -376,7 +376,7 @@ test('components with their configurations, as much of them as asked for', async
 });
 
 test('the list of components reads contents only when they are asked for', async (t: TestContext) => {
-  const app = await keboolaApp(t);
+  const app = await keboolaServer(t);
   const made = { id: '1', name: 'x', configuration: '{"a":1}', state: '{"b":2}' };
   await app.core.configurations.create(app.actor, 'keboola.ex-http', made);
   await app.core.configurations.rows.create(app.actor, { componentId: 'keboola.ex-http', configurationId: '1' }, {});
@@ -385,7 +385,7 @@ test('the list of components reads contents only when they are asked for', async
   type Listed = { configurations: Record<string, unknown>[] }[];
   const shown = async (include: string) =>
     Object.keys(
-      ((await app.call('GET', `/v2/storage/components${include}`)).body as Listed)[0]?.configurations[0] ?? {},
+      ((await app.request('GET', `/v2/storage/components${include}`)).body as Listed)[0]?.configurations[0] ?? {},
     );
   const always = await shown('');
   assert.ok(always.includes('currentVersion'));
@@ -396,9 +396,9 @@ test('the list of components reads contents only when they are asked for', async
 });
 
 test('too large a configuration is refused', async (t: TestContext) => {
-  const app = await keboolaApp(t);
-  const answer = await app.call('POST', base, { name: 'x', configuration: { a: 'x'.repeat(4 * 1024 * 1024) } });
+  const app = await keboolaServer(t);
+  const answer = await app.request('POST', base, { name: 'x', configuration: { a: 'x'.repeat(4 * 1024 * 1024) } });
   assert.equal(answer.status, 413);
-  const large = await app.call('POST', base, { name: 'x', configuration: { a: 'x'.repeat(3 * 1024 * 1024) } });
+  const large = await app.request('POST', base, { name: 'x', configuration: { a: 'x'.repeat(3 * 1024 * 1024) } });
   assert.equal(large.status, 201);
 });
