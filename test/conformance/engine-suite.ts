@@ -336,6 +336,21 @@ export function engineTablesConformance(name: string, open: (t: TestContext) => 
     }
   });
 
+  the('a last row longer than any buffer is kept or refused, never dropped', async (engine, t) => {
+    const long = Buffer.alloc(20_000_000, 'x');
+    const rows = Buffer.from(`1,${'y'.repeat(998)}\n`.repeat(16_000));
+    for (const end of ['', '\n\n']) {
+      const table = await EngineTable.make(engine, t, ['k', 'v']);
+      const content = Buffer.concat([rows, Buffer.from('3,'), long, Buffer.from(end)]);
+      assert.equal((await table.write({ content })).totalRows, 16_001);
+      const zipped = gzipSync(content, { level: 1 });
+      const rowCount = await table
+        .write({ content: zipped, csv: { compression: 'gzip' } })
+        .then((change) => change.totalRows, isError('invalid', 'csv.row-too-large'));
+      assert.ok(rowCount === true || rowCount === 16_001);
+    }
+  });
+
   the('the last row wins in a file large enough to be read in parallel', async (engine, t) => {
     const table = await EngineTable.make(engine, t, ['k', 'v']);
     const count = 400_000;

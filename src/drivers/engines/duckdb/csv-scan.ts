@@ -30,7 +30,12 @@ type Part = {
   isOdd: boolean;
   /** Whether the last byte ends a line. Not looked for in gzip files. */
   endsLine: boolean;
+  /** Whether the last line is so long that DuckDB may drop it. Not looked for in gzip files. */
+  endsLong: boolean;
 };
+
+/** DuckDB drops a last row without a word when it is not quoted and spans its buffers (32 MB); well below that. */
+const LONG_END_BYTES = 8 * 1024 * 1024;
 
 /** Stands for no value of any file: nothing is ever read as NULL. */
 const NEVER = '\u0001\u0002millrace-null\u0002\u0001';
@@ -56,7 +61,7 @@ export async function scanCsv<Result>(
   let format = source.format;
   let way: Way = { parallel: true, longRows: false, rewritten: false };
   // DuckDB decodes escape characters inside quotes only.
-  let mustRewrite = format.escapedBy !== '' || parts.some((part) => part.isOdd);
+  let mustRewrite = format.escapedBy !== '' || parts.some((part) => part.isOdd || part.endsLong);
   const end = new EndCheck(parts, format, connection.signal);
 
   try {
@@ -105,29 +110,90 @@ async function nonEmptyParts(source: CsvSource): Promise<Part[]> {
     const ends = new Set([...record.skippedEnds, ...(record.terminator === '' ? [] : [record.terminator])]);
     const newLine = ends.has('\r\n') ? '\\r\\n' : '\\n';
     const isOdd = ends.size > 1 || ends.has('\r') || record.skippedQuote;
-    parts.push({ path, newLine, skip: record.row - 1, isOdd, endsLine: await endsLine(path) });
+    const ending = source.format.compression === 'gzip' ? { endsLine: false, endsLong: false } : await endOf(path);
+    parts.push({ path, newLine, skip: record.row - 1, isOdd, ...ending });
   }
   return parts;
 }
 
-async function endsLine(path: string): Promise<boolean> {
+/** From the last byte back to the line end before the last line: a few kilobytes in nearly every file. */
+async function endOf(path: string): Promise<Pick<Part, 'endsLine' | 'endsLong'>> {
   const file = await open(path, 'r');
   try {
     const { size } = await file.stat();
-    const last = Buffer.alloc(1);
-    await file.read(last, 0, 1, size - 1);
-    return last[0] === 0x0a;
+    const block = Buffer.alloc(64 * 1024);
+    let endsLine = false;
+    for (let end = size; end > 0; end -= block.length) {
+      if (size - end > LONG_END_BYTES) return { endsLine, endsLong: true };
+      const start = Math.max(0, end - block.length);
+      await file.read(block, 0, end - start, start);
+      const isLast = end === size;
+      const bytes = block.subarray(0, end - start);
+      if (isLast) endsLine = bytes.at(-1) === 0x0a;
+      if (bytes.subarray(0, isLast ? endOfText(bytes) : bytes.length).includes(0x0a)) break;
+    }
+    return { endsLine, endsLong: false };
   } finally {
     await file.close();
   }
 }
 
-async function hasOpenEnd(parts: Part[], format: CsvSource['format'], stop: AbortSignal): Promise<boolean> {
+async function hasOpenEnd(
+  parts: Part[],
+  format: CsvSource['format'],
+  stop: AbortSignal,
+  sayLongEnd: (isLong: boolean) => void = () => {},
+): Promise<boolean> {
   for (const { path } of parts) {
     const bytes = stoppable(csvBytes(path, format.compression), stop);
-    if (await endsInsideQuotes(bytes, format)) return true;
+    const meter = new EndMeter(format.enclosure);
+    if (await endsInsideQuotes(meter.measured(bytes), format)) return true;
+    sayLongEnd(meter.isLong);
   }
   return false;
+}
+
+/** How long the last line of a stream is, unless a quote closes it: those rows DuckDB keeps. */
+class EndMeter {
+  readonly #enclosure: number | undefined;
+  /** Of the line that goes on, and of the last one that ended. */
+  #open = 0;
+  #ended = 0;
+  #lastByte = 0;
+
+  constructor(enclosure: string) {
+    this.#enclosure = Buffer.from(enclosure).at(-1);
+  }
+
+  get isLong(): boolean {
+    return (this.#open || this.#ended) > LONG_END_BYTES && this.#lastByte !== this.#enclosure;
+  }
+
+  async *measured(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    for await (const chunk of chunks) {
+      this.#measure(chunk);
+      yield chunk;
+    }
+  }
+
+  #measure(chunk: Buffer): void {
+    const end = endOfText(chunk);
+    if (end > 0) {
+      const before = chunk.lastIndexOf(0x0a, end - 1);
+      this.#open = before === -1 ? this.#open + end : end - before - 1;
+      this.#lastByte = chunk[end - 1]!;
+    }
+    if (end === chunk.length || this.#open === 0) return;
+    this.#ended = this.#open;
+    this.#open = 0;
+  }
+}
+
+/** Where the line ends begin that a chunk ends with. */
+function endOfText(chunk: Buffer): number {
+  let end = chunk.length;
+  while (end > 0 && (chunk[end - 1] === 0x0a || chunk[end - 1] === 0x0d)) end -= 1;
+  return end;
 }
 
 async function* stoppable(chunks: AsyncIterable<Buffer>, stop: AbortSignal): AsyncGenerator<Buffer> {
@@ -142,7 +208,7 @@ async function rewriteParts({ connection, source, scratch }: CsvScanOptions, par
   for (const [index, { path }] of parts.entries()) {
     const copy = join(scratch, `rewritten-${index}.csv`);
     await rewriteCsv({ path, format: source.format, columnCount: source.fieldIds.length }, copy, connection.signal);
-    const part: Part = { path: copy, newLine: '\\n', skip: 0, isOdd: false, endsLine: true };
+    const part: Part = { path: copy, newLine: '\\n', skip: 0, isOdd: false, endsLine: true, endsLong: false };
     if ((await stat(copy)).size > 0) rewritten.push(part);
     // Only headers: an empty file still gives DuckDB something to read.
     else if (index === parts.length - 1 && rewritten.length === 0) rewritten.push(part);
@@ -192,11 +258,14 @@ function readCsv({ format, fieldIds }: CsvSource, run: Part[], way: Way): string
 class EndCheck {
   readonly #stopped = new AbortController();
   readonly #hasOpenEnd: Promise<boolean>;
+  #hasLongEnd = false;
 
   constructor(parts: Part[], format: CsvSource['format'], signal: AbortSignal) {
     const stop = AbortSignal.any([signal, this.#stopped.signal]);
     const doubtful = parts.filter((part) => format.compression === 'gzip' || !part.endsLine);
-    this.#hasOpenEnd = hasOpenEnd(doubtful, format, stop);
+    this.#hasOpenEnd = hasOpenEnd(doubtful, format, stop, (isLong) => {
+      this.#hasLongEnd ||= isLong;
+    });
     this.#hasOpenEnd.catch(() => {}); // seen by those who ask
   }
 
@@ -205,9 +274,10 @@ class EndCheck {
     await this.#hasOpenEnd;
   }
 
-  /** Throws `csv.gzip-broken` and `csv.unterminated-quote`. */
+  /** Throws `csv.gzip-broken`, `csv.unterminated-quote` and `csv.row-too-large`. */
   async isClosed(): Promise<void> {
     if (await this.#hasOpenEnd) throw csvErrors.unterminatedQuote(undefined);
+    if (this.#hasLongEnd) throw csvErrors.rowTooLarge(undefined);
   }
 
   stop(): void {
