@@ -50,6 +50,8 @@ test('a storage job is seen by its token and by masters, a component job not her
   const seen = await call('GET', `/v2/storage/jobs/${id}`, { token: owner });
   assert.equal(seen.status, 200);
   assert.match(seen.body, /"runId":"7\.8"/);
+  const alone = await call('POST', '/v2/storage/buckets/in.c-main/tables-async', { payload, token: owner });
+  assert.match(alone.body, /"runId":null/);
   assert.match(seen.body, /"creatorToken":\{"id":"\d+"/);
   assert.match(seen.body, /"operationParams":\{/);
   assert.equal((await call('GET', `/v2/storage/jobs/${id}`)).status, 200);
