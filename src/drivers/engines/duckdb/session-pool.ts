@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { copyFile, link, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { copyFile, link, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../../../core/errors.ts';
 import type { Logger } from '../../../lib/logger.ts';
@@ -52,6 +52,7 @@ export class SessionPool {
   /** Removes what sessions of an earlier server have left. */
   static async open(options: SessionPoolOptions): Promise<SessionPool> {
     const root = join(options.directory, 'sessions');
+    await killLeftOvers(root);
     await rm(root, { recursive: true, force: true });
     await mkdir(root, { recursive: true, mode: 0o700 });
     return new SessionPool(options, root, await findSandbox());
@@ -225,5 +226,20 @@ export class SessionPool {
       },
       close: () => this.#end(seat, spec.tenant),
     };
+  }
+}
+
+/** A sandbox that was being set up when its server was killed can live on; its arguments name our folder. */
+async function killLeftOvers(root: string): Promise<void> {
+  for (const name of await readdir('/proc').catch(() => [])) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid) || pid === process.pid) continue;
+    const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+    if (!command.startsWith('bwrap') || !command.includes(`${root}/`)) continue;
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // Ended meanwhile.
+    }
   }
 }

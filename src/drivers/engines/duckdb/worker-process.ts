@@ -51,6 +51,8 @@ export function startWorker(options: WorkerOptions): WorkerProcess {
   const child: ChildProcess = spawn(command[0]!, command.slice(1), {
     env: workerEnvironment(),
     stdio: ['pipe', 'ignore', 'pipe', 'pipe'],
+    // A process group of its own, see kill.
+    detached: true,
   });
   // Whoever waits for an answer of the server goes before a long query; an idle machine gives the query everything.
   if (child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_BELOW_NORMAL);
@@ -81,8 +83,19 @@ export function startWorker(options: WorkerOptions): WorkerProcess {
     call: (method, params, signal) => channel.call(method, params, signal),
     ended,
     async kill() {
-      if (alive) child.kill('SIGKILL');
+      // The group, because a sandbox that is only being set up has a second process which does not yet die with the first.
+      if (alive && child.pid !== undefined) killGroup(child.pid);
       await ended;
+      // Whoever may still hold the other ends must not keep this process waiting.
+      for (const stream of child.stdio) stream?.destroy();
     },
   };
+}
+
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // Gone already.
+  }
 }
