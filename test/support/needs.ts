@@ -6,7 +6,8 @@ import type { TestContext } from 'node:test';
  * them first and sets MILLRACE_REQUIRE, under which such a skip is a failure (scripts/test.mjs).
  */
 const probes = {
-  bubblewrap: () => works('bwrap', ['--unshare-all', '--ro-bind', '/', '/', '--proc', '/proc', '--dev', '/dev', 'true']),
+  bubblewrap: () =>
+    works('bwrap', ['--unshare-all', '--ro-bind', '/', '/', '--proc', '/proc', '--dev', '/dev', 'true']),
   python3: () => works('/usr/bin/python3', ['-c', 'print(1)']) || works('python3', ['-c', 'print(1)']),
   venv: () => works('/usr/bin/python3', ['-c', 'import venv, ensurepip']),
   root: () => process.getuid?.() === 0,
