@@ -36,6 +36,7 @@ const allowed: Record<string, string[]> = {
     'drivers/runtimes/contract.ts',
     'drivers/filestores/contract.ts',
   ],
+  'dialects/syncano/': ['dialects/syncano/', 'core/', 'lib/'],
   'dialects/keboola/': ['dialects/keboola/', 'core/', 'lib/', 'config.ts'],
   'http/': ['http/', 'dialects/', 'core/', 'lib/', 'config.ts'],
   'platform.ts': [''],

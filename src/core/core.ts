@@ -5,6 +5,9 @@ import type { Events } from './events/events.ts';
 import type { Files } from './files/files.ts';
 import type { Identity } from './identity/identity.ts';
 import type { Jobs } from './jobs/jobs.ts';
+import type { Classes } from './objects/classes.ts';
+import type { EndUsers } from './objects/end-users.ts';
+import type { Objects } from './objects/objects.ts';
 import type { Projects } from './projects/projects.ts';
 import type { Secrets } from './secrets/secrets.ts';
 import type { Buckets } from './tables/buckets.ts';
@@ -25,4 +28,7 @@ export type Core = {
   configurations: Configurations;
   runs: ComponentRuns;
   metadata: ObjectMetadata;
+  classes: Classes;
+  objects: Objects;
+  endUsers: EndUsers;
 };

@@ -8,6 +8,9 @@ import { Events } from '../core/events/events.ts';
 import { Files } from '../core/files/files.ts';
 import { Identity } from '../core/identity/identity.ts';
 import { Jobs } from '../core/jobs/jobs.ts';
+import { Classes } from '../core/objects/classes.ts';
+import { EndUsers } from '../core/objects/end-users.ts';
+import { Objects } from '../core/objects/objects.ts';
 import { Projects } from '../core/projects/projects.ts';
 import { Secrets } from '../core/secrets/secrets.ts';
 import { Buckets } from '../core/tables/buckets.ts';
@@ -49,6 +52,8 @@ export async function composeCore({
   const signingKey = Buffer.from(hkdfSync('sha256', key, '', 'millrace blob grants', 32));
   const files = new Files({ db, filestore, events, clock, signingKey, scratchDirectory: scratch });
   const components = await Components.load(path.join(packageRoot, 'components'));
+  const classes = new Classes({ db, events });
+  const objects = new Objects({ db, classes });
   return {
     lakes,
     core: {
@@ -64,6 +69,9 @@ export async function composeCore({
       configurations: new Configurations({ db, events, secrets, components }),
       runs: new ComponentRuns({ db, jobs, components, secrets }),
       metadata: new ObjectMetadata({ db, events, clock }),
+      classes,
+      objects,
+      endUsers: new EndUsers({ db, events, secrets, classes, objects }),
     },
   };
 }

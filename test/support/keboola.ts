@@ -13,7 +13,11 @@ import { Events } from '../../src/core/events/events.ts';
 import { Files } from '../../src/core/files/files.ts';
 import { Identity } from '../../src/core/identity/identity.ts';
 import { Jobs } from '../../src/core/jobs/jobs.ts';
+import type { TokenRights } from '../../src/core/identity/token-model.ts';
 import type { Credentials, ProjectCredentials } from '../../src/core/projects/credentials.ts';
+import { Classes } from '../../src/core/objects/classes.ts';
+import { EndUsers } from '../../src/core/objects/end-users.ts';
+import { Objects } from '../../src/core/objects/objects.ts';
 import { Projects } from '../../src/core/projects/projects.ts';
 import { Secrets } from '../../src/core/secrets/secrets.ts';
 import { Buckets } from '../../src/core/tables/buckets.ts';
@@ -35,6 +39,8 @@ export type KeboolaServer = {
   credentials: Credentials;
   /** A further tenant. */
   newProject(name: string): Promise<ProjectCredentials>;
+  /** A further API key of the first project. */
+  issueApiKey(rights: TokenRights): Promise<string>;
   /** A call with the first project's master token unless headers say otherwise. */
   call(method: string, url: string, options?: CallOptions): Promise<Answer>;
 };
@@ -63,6 +69,8 @@ export async function keboolaServer(t: TestContext, options: { engine?: Engine }
   const components = await Components.load(join(packageRoot, 'components'));
   const engine = options.engine ?? ({ tables: {} } as Engine);
   const filestore = await openLocalFilestore({ directory: join(directory, 'files') });
+  const classes = new Classes({ db, events });
+  const objects = new Objects({ db, classes });
   const core: Core = {
     projects,
     identity,
@@ -76,6 +84,9 @@ export async function keboolaServer(t: TestContext, options: { engine?: Engine }
     configurations: new Configurations({ db, events, secrets, components }),
     runs: new ComponentRuns({ db, jobs, components, secrets }),
     metadata: new ObjectMetadata({ db, events, clock }),
+    classes,
+    objects,
+    endUsers: new EndUsers({ db, events, secrets, classes, objects }),
   };
   const credentials = await projects.bootstrap();
   if (!credentials) throw new Error('the test database is not fresh');
@@ -99,6 +110,10 @@ export async function keboolaServer(t: TestContext, options: { engine?: Engine }
     credentials,
     newProject: async (name) =>
       projects.create(await identity.authenticateManageToken(credentials.keboola.manageToken), { name }),
+    async issueApiKey(rights) {
+      const record = { kind: 'api-key' as const, projectId: credentials.project.id, description: 'test key', rights };
+      return (await db.transaction((tx) => identity.issue(tx, record))).secret;
+    },
     async call(method, url, { token = credentials.keboola.storageToken, headers = {}, payload } = {}) {
       const response = await server.app.inject({
         method: method as 'GET',

@@ -11,6 +11,9 @@ import type { Core } from '../../src/core/core.ts';
 import { Files } from '../../src/core/files/files.ts';
 import type { Job } from '../../src/core/jobs/job-model.ts';
 import { Jobs } from '../../src/core/jobs/jobs.ts';
+import { Classes } from '../../src/core/objects/classes.ts';
+import { EndUsers } from '../../src/core/objects/end-users.ts';
+import { Objects } from '../../src/core/objects/objects.ts';
 import { Buckets } from '../../src/core/tables/buckets.ts';
 import { Lakes } from '../../src/core/tables/lakes.ts';
 import { ObjectMetadata } from '../../src/core/tables/object-metadata.ts';
@@ -77,6 +80,8 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
       : await writeComponents(folder('components'), options.components ?? {});
   const components = await Components.load(definitions);
   const parts = { db, events, jobs, files, engine, clock, staging: new Staging({ db }) };
+  const classes = new Classes({ db, events });
+  const objects = new Objects({ db, classes });
   const core: Core = {
     ...project,
     jobs,
@@ -87,6 +92,9 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
     metadata: new ObjectMetadata(parts),
     configurations: new Configurations({ db, events, secrets, components }),
     runs: new ComponentRuns({ db, jobs, components, secrets }),
+    classes,
+    objects,
+    endUsers: new EndUsers({ db, events, secrets, classes, objects }),
   };
   const loads = new TableLoads(parts);
   const jobsDirectory = folder('jobs');

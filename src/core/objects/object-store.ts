@@ -1,0 +1,203 @@
+import type { Db } from '../../db/database.ts';
+import { type FilterColumn, filterToSql } from '../../db/filter-sql.ts';
+import { type Sql, sql } from '../../db/sql.ts';
+import type { Order } from '../../lib/filter.ts';
+import type { ObjectClass } from './class-model.ts';
+import { ISO_FORMAT, tableOf } from './class-store.ts';
+import { columnsOf } from './object-columns-store.ts';
+import type { ObjectQuery, ObjectRight } from './object-model.ts';
+
+/** Whose objects a caller sees; undefined for who sees all. */
+export type Viewer = { userId: number | undefined; groupIds: number[] } | undefined;
+
+export type DocumentRow = {
+  id: number;
+  revision: number;
+  shape: number;
+  ownerId: number | null;
+  groupId: number | null;
+  document: string;
+};
+
+export type StoredRow = DocumentRow & {
+  ownerRight: ObjectRight;
+  groupRight: ObjectRight;
+  otherRight: ObjectRight;
+  values: string;
+};
+
+export type ObjectRecord = {
+  values: string;
+  ownerId: number | null;
+  ownerRight: ObjectRight;
+  groupId: number | null;
+  groupRight: ObjectRight;
+  otherRight: ObjectRight;
+};
+
+/** The whole document as text, so that neither side has to take it apart and build it again. */
+const DOCUMENT = sql`'{"id":' || id || ',"created_at":"' || to_char(created_at, ${ISO_FORMAT})
+  || '","updated_at":"' || to_char(updated_at, ${ISO_FORMAT}) || '","revision":' || revision
+  || ',"owner":' || coalesce(owner_id::text, 'null') || ',"owner_permissions":"' || owner_right
+  || '","group":' || coalesce(group_id::text, 'null') || ',"group_permissions":"' || group_right
+  || '","other_permissions":"' || other_right
+  || '","channel":' || coalesce(to_json(channel)::text, 'null')
+  || ',"channel_room":' || coalesce(to_json(channel_room)::text, 'null')
+  || case "values"::text when '{}' then '}' else ',' || substr("values"::text, 2) end`;
+
+const LISTED = sql`id, revision, shape, owner_id as "ownerId", group_id as "groupId", ${DOCUMENT} as document`;
+const STORED = sql`${LISTED}, owner_right as "ownerRight", group_right as "groupRight", other_right as "otherRight",
+  "values"::text as values`;
+
+export async function findObjects(db: Db, classId: number, ids: readonly number[]): Promise<StoredRow[]> {
+  return db.query<StoredRow>(sql`select ${STORED} from ${tableOf(classId)} where id = any(${ids}::bigint[])`);
+}
+
+/** Which of the ids are there. */
+export async function knownIds(db: Db, classId: number, ids: readonly number[]): Promise<number[]> {
+  const rows = await db.query<{ id: number }>(sql`select id from ${tableOf(classId)} where id = any(${ids}::bigint[])`);
+  return rows.map(({ id }) => id);
+}
+
+export async function listObjects(db: Db, of: ObjectClass, query: ObjectQuery, viewer: Viewer): Promise<DocumentRow[]> {
+  if (query.limit === 0) return [];
+  const columns = columnsOf(of.fields);
+  const where = conditions(columns, query, viewer);
+  const steps = keysetSteps(columns, query);
+  const found: DocumentRow[] = [];
+  for (const { condition, order } of steps) {
+    const all = condition ? [...where, condition] : where;
+    const rows = await db.query<DocumentRow>(sql`
+      select ${LISTED} from ${tableOf(of.id)} ${whereOf(all)}
+      order by ${order} limit ${query.limit - found.length}`);
+    found.push(...rows);
+    if (found.length === query.limit) break;
+  }
+  return query.back ? found.reverse() : found;
+}
+
+export async function countMatching(db: Db, of: ObjectClass, query: ObjectQuery, viewer: Viewer): Promise<number> {
+  const row = await db.one<{ count: number }>(sql`
+    select count(*) as count from ${tableOf(of.id)} ${whereOf(conditions(columnsOf(of.fields), query, viewer))}`);
+  return row?.count ?? 0;
+}
+
+/** Nothing is written, and nothing returned, when the class has another revision by now. The answer is in order. */
+export async function insertObjects(db: Db, of: ObjectClass, records: readonly ObjectRecord[]): Promise<DocumentRow[]> {
+  const column = <Key extends keyof ObjectRecord>(key: Key) => records.map((record) => record[key]);
+  const rows = await db.query<DocumentRow>(sql`
+    insert into ${tableOf(of.id)}
+      (shape, "values", owner_id, owner_right, group_id, group_right, other_right)
+    select ${of.revision}::integer, record.values::json, owner_id, owner_right, group_id, group_right, other_right
+    from unnest(${column('values')}::text[], ${column('ownerId')}::bigint[], ${column('ownerRight')}::text[],
+        ${column('groupId')}::bigint[], ${column('groupRight')}::text[], ${column('otherRight')}::text[])
+      with ordinality as record (values, owner_id, owner_right, group_id, group_right, other_right, place)
+    where ${isCurrent(of)} order by place
+    returning ${LISTED}`);
+  return rows.sort((a, b) => a.id - b.id);
+}
+
+/** Undefined when the object or its class has another revision by now. */
+export async function updateObject(
+  db: Db,
+  of: ObjectClass,
+  before: Pick<StoredRow, 'id' | 'revision'>,
+  record: ObjectRecord,
+): Promise<DocumentRow | undefined> {
+  return db.one<DocumentRow>(sql`
+    update ${tableOf(of.id)} set shape = ${of.revision}, "values" = ${record.values}::json, revision = revision + 1,
+      updated_at = now(), owner_id = ${record.ownerId}, owner_right = ${record.ownerRight},
+      group_id = ${record.groupId}, group_right = ${record.groupRight}, other_right = ${record.otherRight}
+    where id = ${before.id} and revision = ${before.revision} and ${isCurrent(of)}
+    returning ${LISTED}`);
+}
+
+export async function deleteObject(db: Db, classId: number, id: number): Promise<boolean> {
+  return (await db.query(sql`delete from ${tableOf(classId)} where id = ${id} returning id`)).length > 0;
+}
+
+export async function deleteObjectsOf(db: Db, classId: number, ownerId: number): Promise<void> {
+  await db.query(sql`delete from ${tableOf(classId)} where owner_id = ${ownerId}`);
+}
+
+/**
+ * Whoever changes the fields of a class holds the lock of its table, for which this statement has waited; so what it
+ * reads here is newer than that change.
+ */
+function isCurrent(of: ObjectClass): Sql {
+  return sql`(select c.revision from millrace.object_classes c where c.id = ${of.id}) = ${of.revision}`;
+}
+
+function conditions(columns: Record<string, FilterColumn>, { filter }: ObjectQuery, viewer: Viewer): Sql[] {
+  const where: Sql[] = [];
+  if (filter) where.push(filterToSql(filter, columns));
+  if (viewer) {
+    const visible = sql`('read', 'write', 'full')`;
+    const groups =
+      viewer.groupIds.length > 0
+        ? sql` or (group_right in ${visible} and group_id = any(${viewer.groupIds}::bigint[]))`
+        : sql.empty;
+    const own =
+      viewer.userId === undefined ? sql.empty : sql` or (owner_id = ${viewer.userId} and owner_right in ${visible})`;
+    where.push(sql`(other_right in ${visible}${own}${groups})`);
+  }
+  return where;
+}
+
+function whereOf(conditions: readonly Sql[]): Sql {
+  return conditions.length === 0 ? sql.empty : sql`where ${sql.join(conditions, sql` and `)}`;
+}
+
+type Step = { condition: Sql | undefined; order: Sql };
+
+/**
+ * What to read, in this order, until the page is full. Rows without a value come last in ascending order and first in
+ * descending; they are read on their own, because only a plain comparison of rows lets an index find the place.
+ */
+function keysetSteps(columns: Record<string, FilterColumn>, query: ObjectQuery): Step[] {
+  const { order, cursor, back = false } = query;
+  const isDescending = ((order?.direction ?? 'asc') === 'desc') !== back;
+  const direction = isDescending ? sql`desc` : sql`asc`;
+  const after = isDescending ? sql`<` : sql`>`;
+  const byId = (id: number) => sql`id ${after} ${id}`;
+  if (!order || order.field === 'id') return [{ condition: cursor && byId(cursor.id), order: sql`id ${direction}` }];
+  const { column, type } = requireColumn(columns, order);
+  const orderByBoth = sql`${column} ${direction}, id ${direction}`;
+  if (!cursor) return [{ condition: undefined, order: orderByBoth }];
+  const hasValue = cursor.value !== undefined && cursor.value !== null;
+  const place = sql`${cursor.value ?? null}::text::${sql.name(PARAMETERS[type] ?? 'text')}`;
+  const valued: Step = {
+    condition: hasValue ? sql`(${column}, id) ${after} (${place}, ${cursor.id})` : sql`${column} is not null`,
+    order: orderByBoth,
+  };
+  const empty: Step = {
+    condition: hasValue ? sql`${column} is null` : sql`(${column} is null and ${byId(cursor.id)})`,
+    order: sql`id ${direction}`,
+  };
+  if (isDescending) return hasValue ? [valued] : [empty, valued];
+  return hasValue ? [valued, empty] : [empty];
+}
+
+const PARAMETERS: Partial<Record<FilterColumn['type'], string>> = {
+  integer: 'int8',
+  number: 'numeric',
+  boolean: 'bool',
+  date: 'timestamptz',
+};
+
+function requireColumn(columns: Record<string, FilterColumn>, { field }: Order): FilterColumn {
+  const column = columns[field];
+  if (!column) throw new Error(`No column for the order ${field}`);
+  return column;
+}
+
+/** The unique index a write failed on. */
+export function violatedIndex(error: unknown): string | undefined {
+  const { code, constraint } = (error ?? {}) as { code?: unknown; constraint?: unknown };
+  return code === '23505' && typeof constraint === 'string' ? constraint : undefined;
+}
+
+/** The class was deleted after we had looked it up. */
+export function isTableGone(error: unknown): boolean {
+  return (error as { code?: unknown } | null)?.code === '42P01';
+}
