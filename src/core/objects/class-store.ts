@@ -138,8 +138,8 @@ export async function createObjectTable(db: Db, of: ObjectClass): Promise<void> 
       other_right text not null default 'none',
       channel text,
       channel_room text,
-      -- Text as it is answered, with the fields in their order.
-      "values" json not null
+      -- The object as it is answered: its own members, then the fields in their order. Written once, read often.
+      document json not null
     )`);
   await db.query(sql`create index on ${tableOf(of.id)} (owner_id) where owner_id is not null`);
   for (const field of of.fields) await createIndex(db, of.id, field);
@@ -166,8 +166,8 @@ export async function changeObjectTable(db: Db, before: ObjectClass, after: Obje
     // another type would make that fail.
     const names = sql.join(gone.map(({ name }) => sql.literal(name)));
     await db.query(sql`
-      alter table ${tableOf(after.id)} alter column "values" type json
-      using millrace.json_without("values", array[${names}])`);
+      alter table ${tableOf(after.id)} alter column document type json
+      using millrace.json_without(document, array[${names}])`);
   }
   for (const field of after.fields) {
     const old = before.fields.find(({ number }) => number === field.number);

@@ -20,22 +20,22 @@ export function fieldColumn({ name, type }: ClassField): FilterColumn {
   switch (type) {
     case 'integer':
     case 'float':
-      return { column: sql`("values"->>${key})::numeric`, type: 'number' };
+      return { column: sql`(document->>${key})::numeric`, type: 'number' };
     case 'boolean':
-      return { column: sql`("values"->>${key})::boolean`, type: 'boolean' };
+      return { column: sql`(document->>${key})::boolean`, type: 'boolean' };
     case 'datetime':
       // Texts of one form in one time zone: they sort as times do, and an index may be on them.
-      return { column: sql`("values"->${key}->>'value') collate "C"`, type: 'text' };
+      return { column: sql`(document->${key}->>'value') collate "C"`, type: 'text' };
     case 'reference':
-      return { column: sql`("values"->${key}->>'value')::bigint`, type: 'integer' };
+      return { column: sql`(document->${key}->>'value')::bigint`, type: 'integer' };
     case 'relation':
-      return { column: sql`("values"->${key}->'value')::jsonb`, type: 'json' };
+      return { column: sql`(document->${key}->'value')::jsonb`, type: 'json' };
     case 'array':
-      return { column: sql`("values"->${key})::jsonb`, type: 'json' };
+      return { column: sql`(document->${key})::jsonb`, type: 'json' };
     case 'geopoint':
-      return { column: sql`("values"->>${key})::jsonb`, type: 'point' };
+      return { column: sql`(document->>${key})::jsonb`, type: 'point' };
     default:
-      return { column: sql`("values"->>${key}) collate "C"`, type: 'text' };
+      return { column: sql`(document->>${key}) collate "C"`, type: 'text' };
   }
 }
 

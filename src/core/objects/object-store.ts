@@ -3,7 +3,7 @@ import { type FilterColumn, filterToSql } from '../../db/filter-sql.ts';
 import { type Sql, sql } from '../../db/sql.ts';
 import type { Order } from '../../lib/filter.ts';
 import type { ObjectClass } from './class-model.ts';
-import { ISO_FORMAT, tableOf } from './class-store.ts';
+import { ISO_FORMAT, idsOf, tableOf } from './class-store.ts';
 import { columnsOf } from './object-columns-store.ts';
 import type { ObjectQuery, ObjectRight } from './object-model.ts';
 
@@ -23,7 +23,6 @@ export type StoredRow = DocumentRow & {
   ownerRight: ObjectRight;
   groupRight: ObjectRight;
   otherRight: ObjectRight;
-  values: string;
 };
 
 export type ObjectRecord = {
@@ -35,19 +34,25 @@ export type ObjectRecord = {
   otherRight: ObjectRight;
 };
 
-/** The whole document as text, so that neither side has to take it apart and build it again. */
-const DOCUMENT = sql`'{"id":' || id || ',"created_at":"' || to_char(created_at, ${ISO_FORMAT})
-  || '","updated_at":"' || to_char(updated_at, ${ISO_FORMAT}) || '","revision":' || revision
-  || ',"owner":' || coalesce(owner_id::text, 'null') || ',"owner_permissions":"' || owner_right
-  || '","group":' || coalesce(group_id::text, 'null') || ',"group_permissions":"' || group_right
-  || '","other_permissions":"' || other_right
-  || '","channel":' || coalesce(to_json(channel)::text, 'null')
-  || ',"channel_room":' || coalesce(to_json(channel_room)::text, 'null')
-  || case "values"::text when '{}' then '}' else ',' || substr("values"::text, 2) end`;
+type Parts = Record<
+  'id' | 'createdAt' | 'updatedAt' | 'revision' | 'ownerId' | 'ownerRight' | 'groupId' | 'groupRight' | 'otherRight',
+  Sql
+> & { values: Sql; channel: Sql; channelRoom: Sql };
 
-const LISTED = sql`id, revision, shape, owner_id as "ownerId", group_id as "groupId", ${DOCUMENT} as document`;
-const STORED = sql`${LISTED}, owner_right as "ownerRight", group_right as "groupRight", other_right as "otherRight",
-  "values"::text as values`;
+/** The whole document as text, put together where ids and times are given out, so that no reader has to do it. */
+function documentOf(parts: Parts): Sql {
+  return sql`('{"id":' || ${parts.id} || ',"created_at":"' || to_char(${parts.createdAt}, ${ISO_FORMAT})
+    || '","updated_at":"' || to_char(${parts.updatedAt}, ${ISO_FORMAT}) || '","revision":' || ${parts.revision}
+    || ',"owner":' || coalesce(${parts.ownerId}::text, 'null') || ',"owner_permissions":"' || ${parts.ownerRight}
+    || '","group":' || coalesce(${parts.groupId}::text, 'null') || ',"group_permissions":"' || ${parts.groupRight}
+    || '","other_permissions":"' || ${parts.otherRight}
+    || '","channel":' || coalesce(to_json(${parts.channel})::text, 'null')
+    || ',"channel_room":' || coalesce(to_json(${parts.channelRoom})::text, 'null')
+    || case ${parts.values} when '{}' then '}' else ',' || substr(${parts.values}, 2) end)::json`;
+}
+
+const LISTED = sql`id, revision, shape, owner_id as "ownerId", group_id as "groupId", document::text as document`;
+const STORED = sql`${LISTED}, owner_right as "ownerRight", group_right as "groupRight", other_right as "otherRight"`;
 
 export async function findObjects(db: Db, classId: number, ids: readonly number[]): Promise<StoredRow[]> {
   return db.query<StoredRow>(sql`select ${STORED} from ${tableOf(classId)} where id = any(${ids}::bigint[])`);
@@ -85,14 +90,32 @@ export async function countMatching(db: Db, of: ObjectClass, query: ObjectQuery,
 /** Nothing is written, and nothing returned, when the class has another revision by now. The answer is in order. */
 export async function insertObjects(db: Db, of: ObjectClass, records: readonly ObjectRecord[]): Promise<DocumentRow[]> {
   const column = <Key extends keyof ObjectRecord>(key: Key) => records.map((record) => record[key]);
+  const document = documentOf({
+    id: sql`id`,
+    createdAt: sql`now()`,
+    updatedAt: sql`now()`,
+    revision: sql`1`,
+    ownerId: sql`owner_id`,
+    ownerRight: sql`owner_right`,
+    groupId: sql`group_id`,
+    groupRight: sql`group_right`,
+    otherRight: sql`other_right`,
+    channel: sql`null::text`,
+    channelRoom: sql`null::text`,
+    values: sql`"values"`,
+  });
   const rows = await db.query<DocumentRow>(sql`
     insert into ${tableOf(of.id)}
-      (shape, "values", owner_id, owner_right, group_id, group_right, other_right)
-    select ${of.revision}::integer, record.values::json, owner_id, owner_right, group_id, group_right, other_right
-    from unnest(${column('values')}::text[], ${column('ownerId')}::bigint[], ${column('ownerRight')}::text[],
-        ${column('groupId')}::bigint[], ${column('groupRight')}::text[], ${column('otherRight')}::text[])
-      with ordinality as record (values, owner_id, owner_right, group_id, group_right, other_right, place)
-    where ${isCurrent(of)} order by place
+      (id, shape, owner_id, owner_right, group_id, group_right, other_right, document)
+    select id, ${of.revision}::integer, owner_id, owner_right, group_id, group_right, other_right, ${document}
+    from (
+      select nextval(${idsOf(of.projectId)}) as id, record.*
+      from unnest(${column('values')}::text[], ${column('ownerId')}::bigint[], ${column('ownerRight')}::text[],
+          ${column('groupId')}::bigint[], ${column('groupRight')}::text[], ${column('otherRight')}::text[])
+        as record ("values", owner_id, owner_right, group_id, group_right, other_right)
+      where ${isCurrent(of)}
+      -- Keeps the ids from being given out more than once per row.
+      offset 0) numbered
     returning ${LISTED}`);
   return rows.sort((a, b) => a.id - b.id);
 }
@@ -104,10 +127,24 @@ export async function updateObject(
   before: Pick<StoredRow, 'id' | 'revision'>,
   record: ObjectRecord,
 ): Promise<DocumentRow | undefined> {
+  const document = documentOf({
+    id: sql`id`,
+    createdAt: sql`created_at`,
+    updatedAt: sql`now()`,
+    revision: sql`(revision + 1)`,
+    ownerId: sql`${record.ownerId}::bigint`,
+    ownerRight: sql`${record.ownerRight}::text`,
+    groupId: sql`${record.groupId}::bigint`,
+    groupRight: sql`${record.groupRight}::text`,
+    otherRight: sql`${record.otherRight}::text`,
+    channel: sql`channel`,
+    channelRoom: sql`channel_room`,
+    values: sql`${record.values}::text`,
+  });
   return db.one<DocumentRow>(sql`
-    update ${tableOf(of.id)} set shape = ${of.revision}, "values" = ${record.values}::json, revision = revision + 1,
-      updated_at = now(), owner_id = ${record.ownerId}, owner_right = ${record.ownerRight},
-      group_id = ${record.groupId}, group_right = ${record.groupRight}, other_right = ${record.otherRight}
+    update ${tableOf(of.id)} set shape = ${of.revision}, revision = revision + 1, updated_at = now(),
+      owner_id = ${record.ownerId}, owner_right = ${record.ownerRight}, group_id = ${record.groupId},
+      group_right = ${record.groupRight}, other_right = ${record.otherRight}, document = ${document}
     where id = ${before.id} and revision = ${before.revision} and ${isCurrent(of)}
     returning ${LISTED}`);
 }

@@ -183,7 +183,7 @@ export class Objects {
 
   async #record(actor: Actor, of: ObjectClass, before: StoredRow | undefined, input: NewObject): Promise<ObjectRecord> {
     const problems: FieldProblems = {};
-    const old = before ? (JSON.parse(before.values) as Record<string, StoredValue>) : {};
+    const old = before ? (JSON.parse(before.document) as Record<string, StoredValue>) : {};
     const values = new Map<ClassField, StoredValue>();
     for (const field of of.fields) {
       const kept = old[field.name] ?? null;
@@ -276,7 +276,8 @@ class StaleClass extends Error {}
 
 function isSame(record: ObjectRecord, before: StoredRow): boolean {
   return (
-    record.values === before.values &&
+    // The fields are the end of the document.
+    before.document.endsWith(record.values === '{}' ? '}' : `,${record.values.slice(1)}`) &&
     record.ownerId === before.ownerId &&
     record.ownerRight === before.ownerRight &&
     record.groupId === before.groupId &&
