@@ -20,12 +20,15 @@ const allowed: Record<string, string[]> = {
     'drivers/engines/contract.ts',
     'drivers/runtimes/contract.ts',
     'drivers/filestores/contract.ts',
+    'drivers/provisioners/contract.ts',
   ],
   'db/': ['db/', 'lib/', 'core/errors.ts'],
   'drivers/': ['lib/', 'core/errors.ts'],
   'drivers/engines/': ['drivers/engines/', 'lib/', 'core/errors.ts'],
   'drivers/runtimes/': ['drivers/runtimes/', 'lib/', 'core/errors.ts'],
   'drivers/filestores/': ['drivers/filestores/', 'lib/', 'core/errors.ts'],
+  // Its PostgreSQL is started by the same parts as the metadata's.
+  'drivers/provisioners/': ['drivers/provisioners/', 'lib/', 'core/errors.ts', 'db/embedded-postgres.ts'],
   'drivers/registry.ts': ['drivers/', 'lib/', 'core/errors.ts'],
   'runner/': [
     'runner/',
@@ -36,6 +39,7 @@ const allowed: Record<string, string[]> = {
     'drivers/runtimes/contract.ts',
     'drivers/filestores/contract.ts',
   ],
+  'dialects/airbyte/': ['dialects/airbyte/', 'core/', 'lib/'],
   'dialects/syncano/': ['dialects/syncano/', 'core/', 'lib/'],
   'dialects/keboola/': ['dialects/keboola/', 'core/', 'lib/', 'config.ts'],
   'http/': ['http/', 'dialects/', 'core/', 'lib/', 'config.ts'],
