@@ -33,9 +33,11 @@ import {
   deleteObject,
   findObjects,
   insertObjects,
+  isPlain,
   isTableGone,
   knownIds,
   listObjects,
+  listPlain,
   type ObjectRecord,
   type StoredRow,
   updateObject,
@@ -45,6 +47,7 @@ import {
 /** Writers that lose against others start over; more than so many times in a row is not bad luck any more. */
 const MAX_ATTEMPTS = 200;
 const READS = { maxItems: 100, maxRounds: 2 };
+const PAGES = { maxItems: 10, maxRounds: 4 };
 const WRITES = { maxItems: 100, maxRounds: 2 };
 
 /**
@@ -56,12 +59,14 @@ export class Objects {
   readonly #db: Database;
   readonly #classes: Classes;
   readonly #reads: Gathering<number, number, StoredRow | undefined>;
+  readonly #pages: Gathering<number, { after: number; limit: number }, DocumentRow[]>;
   readonly #inserts: Gathering<ObjectClass, ObjectRecord, DocumentRow | 'changed' | { failed: unknown }>;
 
   constructor(parts: { db: Database; classes: Classes }) {
     this.#db = parts.db;
     this.#classes = parts.classes;
     this.#reads = new Gathering((classId, ids) => this.#readTogether(classId, ids), READS);
+    this.#pages = new Gathering((classId, pages) => listPlain(this.#db, classId, pages), PAGES);
     this.#inserts = new Gathering((of, records) => this.#insertTogether(of, records), WRITES);
   }
 
@@ -84,7 +89,11 @@ export class Objects {
   async list(actor: Actor, className: string, query: ObjectQuery): Promise<ObjectDocument[]> {
     return this.#onClass(actor, className, async (of) => {
       assertCanRead(actor, of);
-      const rows = await listObjects(this.#db, of, query, viewerOf(actor));
+      const viewer = viewerOf(actor);
+      const rows =
+        isPlain(query, viewer) && query.limit > 0
+          ? await this.#pages.call(of.id, { after: query.cursor?.id ?? 0, limit: query.limit })
+          : await listObjects(this.#db, of, query, viewer);
       return rows.map((row) => toDocument(row, of));
     });
   }
