@@ -13,6 +13,7 @@ import type { Secrets } from './secrets/secrets.ts';
 import type { Buckets } from './tables/buckets.ts';
 import type { ObjectMetadata } from './tables/object-metadata.ts';
 import type { Tables } from './tables/tables.ts';
+import type { Workspaces } from './workspaces/workspaces.ts';
 
 /** Everything the platform can do, one property per noun. Dialects and the runner get this and nothing below it. */
 export type Core = {
@@ -28,6 +29,7 @@ export type Core = {
   configurations: Configurations;
   runs: ComponentRuns;
   metadata: ObjectMetadata;
+  workspaces: Workspaces;
   classes: Classes;
   objects: Objects;
   endUsers: EndUsers;

@@ -17,9 +17,11 @@ import { Buckets } from '../core/tables/buckets.ts';
 import { Lakes } from '../core/tables/lakes.ts';
 import { ObjectMetadata } from '../core/tables/object-metadata.ts';
 import { Tables } from '../core/tables/tables.ts';
+import { Workspaces } from '../core/workspaces/workspaces.ts';
 import type { Database } from '../db/database.ts';
 import type { Engine } from '../drivers/engines/contract.ts';
 import type { Filestore } from '../drivers/filestores/contract.ts';
+import type { Provisioners } from '../drivers/provisioners/contract.ts';
 import { systemClock } from '../lib/clock.ts';
 import { packageRoot } from '../lib/package-root.ts';
 import { version } from '../lib/version.ts';
@@ -28,6 +30,7 @@ export type CoreParts = {
   db: Database;
   engine: Engine;
   filestore: Filestore;
+  provisioners: Provisioners;
   key: Buffer;
   home: string;
   scratch: string;
@@ -38,6 +41,7 @@ export async function composeCore({
   db,
   engine,
   filestore,
+  provisioners,
   key,
   home,
   scratch,
@@ -69,6 +73,7 @@ export async function composeCore({
       configurations: new Configurations({ db, events, secrets, components }),
       runs: new ComponentRuns({ db, jobs, components, secrets }),
       metadata: new ObjectMetadata({ db, events, clock }),
+      workspaces: new Workspaces({ db, events, secrets, provisioners, clock }),
       classes,
       objects,
       endUsers: new EndUsers({ db, events, secrets, classes, objects }),

@@ -22,6 +22,7 @@ import { Staging } from '../../src/core/tables/staging.ts';
 import { TableExports } from '../../src/core/tables/table-exports.ts';
 import { TableLoads } from '../../src/core/tables/table-loads.ts';
 import { Tables } from '../../src/core/tables/tables.ts';
+import { Workspaces } from '../../src/core/workspaces/workspaces.ts';
 import { openDuckdbEngine } from '../../src/drivers/engines/duckdb/index.ts';
 import { openLocalFilestore } from '../../src/drivers/filestores/local/index.ts';
 import type { Runtime } from '../../src/drivers/runtimes/contract.ts';
@@ -91,6 +92,7 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
     buckets: new Buckets(parts),
     metadata: new ObjectMetadata(parts),
     configurations: new Configurations({ db, events, secrets, components }),
+    workspaces: new Workspaces({ db, events, secrets, provisioners: {} }),
     runs: new ComponentRuns({ db, jobs, components, secrets }),
     classes,
     objects,

@@ -33,6 +33,9 @@ const runBody = { body: (ids: Ids) => ({ config: ids.configurationId }) };
 const metadataBody = () => ({ provider: 'user', metadata: [{ key: 'k', value: 'v' }] });
 const named = () => ({ name: 'n' });
 
+const WORKSPACES = 'redshift-workspace';
+const oneWorkspace = ({ credentialsId }: Ids) => ({ backend: WORKSPACES, credentialsId });
+
 /** Without ids: they must show nothing of another tenant. */
 const none: Call = {};
 
@@ -202,6 +205,19 @@ export const MATRIX: Record<string, Call> = {
   'GET /syrup/queue/job/:jobId': { params: ({ queueJobId }) => ({ jobId: queueJobId }) },
   'GET /syrup/queue/jobs': none,
   'POST /syrup/queue/jobs/:jobId/kill': { params: ({ queueJobId }) => ({ jobId: queueJobId }) },
+
+  'POST /syrup/provisioning/:backend': { params: () => ({ backend: WORKSPACES }), body: () => ({ type: 'sandbox' }) },
+  'GET /syrup/provisioning/:backend': { params: () => ({ backend: WORKSPACES }), query: () => 'type=writer' },
+  'GET /syrup/provisioning/:backend/:credentialsId': { params: oneWorkspace },
+  'DELETE /syrup/provisioning/:backend/:credentialsId': { params: oneWorkspace },
+  'POST /syrup/provisioning/:backend/:credentialsId/kill': { params: oneWorkspace },
+  'POST /syrup/provisioning/:backend/:credentialsId/extend': { params: oneWorkspace },
+  'POST /syrup/provisioning/async/:backend': { params: () => ({ backend: 'docker' }) },
+  'POST /syrup/provisioning/async/:backend/transformation': { params: () => ({ backend: 'docker' }) },
+  'DELETE /syrup/provisioning/async/:backend/:credentialsId': { params: oneWorkspace },
+  'POST /syrup/provisioning/async/:backend/:credentialsId/:act': {
+    params: (ids) => ({ ...oneWorkspace(ids), act: 'input' }),
+  },
 };
 
 /** Routes that ask for no token at all. Nothing of any tenant may be reachable through them without a signature. */

@@ -23,7 +23,8 @@ export type Ids = Record<
   | 'instance'
   | 'className'
   | 'objectId'
-  | 'endUserId',
+  | 'endUserId'
+  | 'credentialsId',
   string
 >;
 
@@ -70,6 +71,9 @@ export async function seedTenant(server: KeboolaServer, token: string): Promise<
   });
   const row = await make('POST', `${configs}/${configuration.id}/rows`, { name: MARKER, configuration: { a: MARKER } });
   const queueJob = await make('POST', '/queue/jobs', { component: COMPONENT, mode: 'run', config: configuration.id });
+  const sqlCredentials = await make<{ id: number }>('POST', '/syrup/provisioning/redshift-workspace', {
+    type: 'writer',
+  });
   const plainToken = await make('POST', `${storage}/tokens`, { description: MARKER });
   const { syncano } = server.credentials;
   const below = `/v1.1/instances/${syncano.instance}`;
@@ -104,6 +108,7 @@ export async function seedTenant(server: KeboolaServer, token: string): Promise<
     eventUuid: event.uuid,
     configurationId: configuration.id,
     rowId: row.id,
+    credentialsId: String(sqlCredentials.id),
   };
 }
 
@@ -124,6 +129,7 @@ export const UNKNOWN: Ids = {
   eventUuid: '01900000-0000-7000-8000-000000000000',
   configurationId: '987654331',
   rowId: '987654332',
+  credentialsId: '987654399',
   instance: 'nobody-has-this',
   className: 'no_such_class',
   objectId: '987654333',

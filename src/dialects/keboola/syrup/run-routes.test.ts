@@ -99,7 +99,6 @@ test('paths of other Syrup services are not taken for components', async (t) => 
     assert.equal((await app.call('POST', url, { config: '1' })).status, 501, url);
   }
   for (const url of [
-    '/syrup/provisioning/mysql?type=sandbox',
     '/syrup/orchestrator/orchestrations/1',
     '/syrup/oauth-v2',
   ]) {
