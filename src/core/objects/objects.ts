@@ -209,6 +209,7 @@ export class Objects {
     }
     if (Object.keys(problems).length > 0) throw objectErrors.invalid(problems);
     await this.#checkTargets(actor, of, values, old);
+    await this.#checkOwner(actor, before, input);
     const text = `{${[...values].map(([{ name }, value]) => `"${name}":${JSON.stringify(value)}`).join(',')}}`;
     if (text.length > OBJECT_LIMITS.documentLength)
       throw objectErrors.invalid({ [RECORD]: ['Object maximum size exceeded.'] });
@@ -239,6 +240,13 @@ export class Objects {
       groupRight: input.groupRight === undefined ? (before?.groupRight ?? 'none') : atMost(input.groupRight, limit),
       otherRight: input.otherRight === undefined ? (before?.otherRight ?? 'none') : atMost(input.otherRight, limit),
     };
+  }
+
+  async #checkOwner(actor: Actor, before: StoredRow | undefined, { ownerId }: ObjectAccess): Promise<void> {
+    if (ownerId === undefined || ownerId === null || ownerId === before?.ownerId) return;
+    const [known] = await knownUserIds(this.#db, actor.projectId, [ownerId]);
+    if (known === undefined)
+      throw objectErrors.invalid({ owner: [`Invalid pk "${ownerId}" - object does not exist.`] });
   }
 
   /** References must lead somewhere; relations keep what is there. What was stored before is not asked for again. */

@@ -127,10 +127,12 @@ test('an end user logs in, acts with his key, and reaches only what he may', asy
   const own = await call<{ id: number; owner: number }>(
     'POST',
     'classes/note/objects/',
-    { text: 'mine', owner: 99 },
+    { text: 'mine', owner: id },
     asJane,
   );
   assert.equal(own.body.owner, id);
+  const nobody = await call('POST', 'classes/note/objects/', { text: 'x', owner: 987654321 });
+  assert.deepEqual(nobody.body, { owner: ['Invalid pk "987654321" - object does not exist.'] });
   const hidden = await call<{ id: number }>('POST', 'classes/note/objects/', { text: 'hidden' });
   const open = await call<{ id: number }>('POST', 'classes/note/objects/', { text: 'open', other_permissions: 'read' });
   assert.deepEqual(await ids(asJane), [own.body.id, open.body.id]);
