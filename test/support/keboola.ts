@@ -12,19 +12,18 @@ import type { Core } from '../../src/core/core.ts';
 import { Events } from '../../src/core/events/events.ts';
 import { Files } from '../../src/core/files/files.ts';
 import { Identity } from '../../src/core/identity/identity.ts';
-import { Jobs } from '../../src/core/jobs/jobs.ts';
 import type { TokenRights } from '../../src/core/identity/token-model.ts';
-import type { Credentials, ProjectCredentials } from '../../src/core/projects/credentials.ts';
+import { Jobs } from '../../src/core/jobs/jobs.ts';
 import { Classes } from '../../src/core/objects/classes.ts';
 import { EndUsers } from '../../src/core/objects/end-users.ts';
 import { Objects } from '../../src/core/objects/objects.ts';
+import type { Credentials, ProjectCredentials } from '../../src/core/projects/credentials.ts';
 import { Projects } from '../../src/core/projects/projects.ts';
 import { Secrets } from '../../src/core/secrets/secrets.ts';
 import { Buckets } from '../../src/core/tables/buckets.ts';
 import { Lakes } from '../../src/core/tables/lakes.ts';
 import { ObjectMetadata } from '../../src/core/tables/object-metadata.ts';
 import { Tables } from '../../src/core/tables/tables.ts';
-import { Workspaces } from '../../src/core/workspaces/workspaces.ts';
 import type { Engine } from '../../src/drivers/engines/contract.ts';
 import { openLocalFilestore } from '../../src/drivers/filestores/local/index.ts';
 import { createHttpServer, type HttpServer } from '../../src/http/server.ts';
@@ -32,7 +31,6 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { packageRoot } from '../../src/lib/package-root.ts';
 import { cleanup } from './cleanup.ts';
 import { testDatabase } from './database.ts';
-import { openTestProvisioner } from './workspaces.ts';
 
 /** The HTTP server over a real core and a database of its own; nothing listens and no worker runs. */
 export type KeboolaServer = {
@@ -86,7 +84,6 @@ export async function keboolaServer(t: TestContext, options: { engine?: Engine }
     configurations: new Configurations({ db, events, secrets, components }),
     runs: new ComponentRuns({ db, jobs, components, secrets }),
     metadata: new ObjectMetadata({ db, events, clock }),
-    workspaces: new Workspaces({ db, events, secrets, provisioners: { postgres: await openTestProvisioner(t) } }),
     classes,
     objects,
     endUsers: new EndUsers({ db, events, secrets, classes, objects }),
