@@ -24,6 +24,7 @@ import { Buckets } from '../../src/core/tables/buckets.ts';
 import { Lakes } from '../../src/core/tables/lakes.ts';
 import { ObjectMetadata } from '../../src/core/tables/object-metadata.ts';
 import { Tables } from '../../src/core/tables/tables.ts';
+import { Workspaces } from '../../src/core/workspaces/workspaces.ts';
 import type { Engine } from '../../src/drivers/engines/contract.ts';
 import { openLocalFilestore } from '../../src/drivers/filestores/local/index.ts';
 import { createHttpServer, type HttpServer } from '../../src/http/server.ts';
@@ -31,6 +32,7 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { packageRoot } from '../../src/lib/package-root.ts';
 import { cleanup } from './cleanup.ts';
 import { testDatabase } from './database.ts';
+import { openTestProvisioner } from './workspaces.ts';
 
 /** The HTTP server over a real core and a database of its own; nothing listens and no worker runs. */
 export type KeboolaServer = {
@@ -84,6 +86,7 @@ export async function keboolaServer(t: TestContext, options: { engine?: Engine }
     configurations: new Configurations({ db, events, secrets, components }),
     runs: new ComponentRuns({ db, jobs, components, secrets }),
     metadata: new ObjectMetadata({ db, events, clock }),
+    workspaces: new Workspaces({ db, events, secrets, provisioners: { postgres: await openTestProvisioner(t) } }),
     classes,
     objects,
     endUsers: new EndUsers({ db, events, secrets, classes, objects }),
