@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { errors } from '../../core/errors.ts';
 import type { Actor } from '../../core/identity/actor.ts';
 import { isPreflight, registerAuth } from './auth.ts';
-import { registerBatchRoutes } from './batch/batch-routes.ts';
+import { registerBatchRoutes, registerMethodInBody } from './batch/batch-routes.ts';
 import { registerBodyParsers } from './body.ts';
 import { registerClassRoutes } from './classes/class-routes.ts';
 import type { SyncanoDeps } from './deps.ts';
@@ -50,6 +50,7 @@ export function registerSyncano(app: FastifyInstance, deps: Omit<SyncanoDeps, 'i
       });
       registerManners(scope);
       registerBodyParsers(scope);
+      registerMethodInBody(scope);
       registerAuth(scope, { ...deps, instanceName });
       scope.get('/', { config: { public: true } }, async () => ({
         links: {

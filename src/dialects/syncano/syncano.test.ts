@@ -194,3 +194,22 @@ test('a batch carries out its calls in their order and tells of each', async (t)
   ];
   for (const body of wrong) assert.equal((await call('POST', 'batch/', body)).status, 400);
 });
+
+test('a text/plain POST is the call that its body says it is', async (t) => {
+  const { call, credentials } = await syncanoServer(t);
+  await call('POST', 'classes/', { name: 'book', schema: [{ name: 'title', type: 'string' }] });
+  const { body } = await call<{ id: number }>('POST', 'classes/book/objects/', { title: 'x' });
+  const plain = (members: object) =>
+    call<{ title?: string; id?: number }>(
+      'POST',
+      `classes/book/objects/${body.id}/?fields=title`,
+      JSON.stringify({ _api_key: credentials.accountKey, ...members }),
+      { 'content-type': 'text/plain' },
+    );
+  const patched = await plain({ _method: 'PATCH', title: 'y' });
+  assert.deepEqual([patched.status, patched.body], [200, { title: 'y' }]);
+  assert.deepEqual((await plain({ _method: 'GET' })).body, { title: 'y' });
+  assert.equal((await plain({ _method: 'GET', _api_key: '0'.repeat(40) })).status, 403);
+  assert.equal((await plain({ _method: 'PUT' })).status, 405);
+  assert.equal((await plain({ _method: 'DELETE' })).status, 204);
+});

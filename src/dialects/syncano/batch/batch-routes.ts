@@ -27,11 +27,53 @@ export function registerBatchRoutes(app: FastifyInstance, deps: SyncanoDeps): vo
   app.options(url, async () => describe('Batch'));
 }
 
+/**
+ * A POST of type text/plain may say in `_method` which call it is: browsers send such ones without asking beforehand.
+ * The call is carried out anew with what the body says.
+ */
+export function registerMethodInBody(app: FastifyInstance): void {
+  app.addHook('preValidation', async (request, reply) => {
+    const { _method: asked, ...body } = (request.body ?? {}) as Record<string, unknown>;
+    if (asked === undefined || request.method !== 'POST' || !isPlainText(request)) return;
+    const method = METHODS.find((known) => known === String(asked).toUpperCase());
+    if (!method) throw syncanoErrors.method(String(asked));
+    const answer = await app.inject({ method, url: request.url, ...sentOn(request, method, body) });
+    const type = answer.headers['content-type'];
+    reply.code(answer.statusCode);
+    if (type !== undefined) reply.type(String(type));
+    return reply.send(answer.body);
+  });
+}
+
+function isPlainText({ headers }: FastifyRequest): boolean {
+  return headers['content-type']?.startsWith('text/plain') === true;
+}
+
+/** The keys of a body go into headers: not every method has a body. */
+function sentOn(request: FastifyRequest, method: string, body: Record<string, unknown>) {
+  const { _api_key: key, _user_key: userKey, ...members } = body;
+  const headers = {
+    ...inheritedHeaders(request),
+    ...(typeof key === 'string' && { 'x-api-key': key }),
+    ...(typeof userKey === 'string' && { 'x-user-key': userKey }),
+  };
+  const hasBody = method !== 'GET' && method !== 'DELETE';
+  return {
+    remoteAddress: request.ip,
+    headers: { ...headers, ...(hasBody && { 'content-type': 'application/json' }) },
+    ...(hasBody && { payload: JSON.stringify(members) }),
+  };
+}
+
+function inheritedHeaders({ headers }: FastifyRequest): Record<string, string> {
+  return Object.fromEntries(
+    INHERITED.flatMap((name) => (headers[name] === undefined ? [] : [[name, String(headers[name])]])),
+  );
+}
+
 async function carryOut(app: FastifyInstance, request: FastifyRequest, item: Item, prefix: string): Promise<object> {
   if (item.path.startsWith(`${prefix}batch`)) return { code: 405, content: { detail: 'Batching not allowed.' } };
-  const headers = Object.fromEntries(
-    INHERITED.flatMap((name) => (request.headers[name] === undefined ? [] : [[name, String(request.headers[name])]])),
-  );
+  const headers = inheritedHeaders(request);
   const hasBody = item.method !== 'GET' && item.method !== 'DELETE';
   const answer = await app.inject({
     method: item.method,
