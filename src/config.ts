@@ -133,6 +133,22 @@ const keys = {
     description: 'How long files of earlier table versions are kept.',
     parse: integer(0, 36_500),
   } as Key<number>,
+  workspacePort: {
+    env: 'MILLRACE_WORKSPACE_PORT',
+    default: 5439,
+    description:
+      'Port of the PostgreSQL for workspaces, which listens at `host` once there is a workspace. If it is taken, the next free one; 0 takes any.',
+    parse: integer(0, 65_535),
+  } as Key<number>,
+  workspaceMysqlUrl: {
+    env: 'MILLRACE_WORKSPACE_MYSQL_URL',
+    default: undefined,
+    defaultText: 'none: there are no MySQL workspaces',
+    description:
+      'MariaDB or MySQL for workspaces, like mysql://admin:password@host:3306. The login needs all privileges with grant option; clients get host and port as they stand here.',
+    secret: 'url',
+    parse: mysqlUrl,
+  } as Key<string | undefined>,
   logLevel: {
     env: 'MILLRACE_LOG_LEVEL',
     default: 'info',
@@ -332,6 +348,12 @@ function urlWith(protocols: string[], value: unknown): URL {
 
 function postgresUrl(value: unknown): string {
   return urlWith(['postgres:', 'postgresql:'], value).href;
+}
+
+function mysqlUrl(value: unknown): string {
+  const url = urlWith(['mysql:', 'mariadb:'], value);
+  if (url.hostname === '' || url.username === '') throw new Error('must name a host and a user');
+  return url.href;
 }
 
 function httpUrl(value: unknown): string {

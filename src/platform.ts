@@ -15,6 +15,7 @@ import { Lifecycle } from './lib/lifecycle.ts';
 import { openServerLog, type ServerLog } from './lib/server-log.ts';
 import { version } from './lib/version.ts';
 import { composeCore } from './platform/compose-core.ts';
+import { closeProvisioners, composeProvisioners } from './platform/compose-provisioners.ts';
 import { composeSweepers, composeWorker } from './platform/compose-worker.ts';
 import { encryptionKey, ensureCredentials, lockData, openScratch, saveCredentials } from './platform/data-directory.ts';
 
@@ -96,8 +97,12 @@ async function open(options: PlatformOptions, log: Logger, lifecycle: Lifecycle)
   lifecycle.onStop('engine', STOP_MS.engine, () => engine.close());
   const filestore = await (await filestores.local()).openLocalFilestore({ directory: folder('files') });
 
+  const provisioners = await composeProvisioners({ config, log, shared });
+  const workspaceServers = closeProvisioners(provisioners, log);
+  workspaceServers.end(lifecycle);
+
   const key = encryptionKey(config);
-  const { core, lakes } = await composeCore({ db, engine, filestore, key, home, scratch });
+  const { core, lakes } = await composeCore({ db, engine, filestore, provisioners, key, home, scratch });
   await core.secrets.checkKey(db);
   await core.events.repairAfterRestore();
   await lakes.relocate(db);
@@ -147,13 +152,19 @@ async function open(options: PlatformOptions, log: Logger, lifecycle: Lifecycle)
     const { worker: jobs } = worker;
     jobs.start();
     lifecycle.onStop('worker', STOP_MS.worker, () => jobs.stop(STOP_MS.worker - 200));
-    const sweepers = composeSweepers({ config, db, filestore, core, log });
+    const sweepers = composeSweepers({ config, db, filestore, core, log, isAlone: !shared });
     sweepers.start();
     lifecycle.onStop('sweepers', STOP_MS.sweepers, () => sweepers.stop());
   }
   lifecycle.onStop('readiness', 100, () => {
     state = { ready: false, reason: 'stopping' };
   });
+
+  // Nobody waits for them: a backend that does not start fails the calls that need it.
+  core.workspaces
+    .startBackends()
+    .catch((error: unknown) => log.warn({ err: error }, 'a workspace backend does not start'));
+  workspaceServers.begin(lifecycle);
 
   if (url !== undefined && credentials) saveCredentials(folder('credentials.json'), { ...credentials, url });
   state = { ready: true };

@@ -15,6 +15,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -42,7 +43,7 @@ import {
  * it. The caller holds the lock of the data directory, so whatever lives in this cluster is ours.
  */
 export type EmbeddedPostgres = {
-  connection: { host: string; user: string; database: string };
+  connection: { host: string; port: number; user: string; database: string };
   socketDirectory: string;
   /** Of the postmaster; another one after a restart. */
   pid(): number;
@@ -57,11 +58,26 @@ export type EmbeddedPostgresOptions = {
   /** Off for tests: quicker, but a power cut may lose or break the cluster. */
   fsync?: boolean;
   maxConnections?: number;
+  /** For a cluster whose users come from outside; without it only the socket is open, to whoever owns its folder. */
+  outside?: OutsideAccess;
   /** Instead of the best way that works here; for tests. */
   runAs?: 'namespace' | 'user';
 };
 
+export type OutsideAccess = {
+  /** One address to listen on. */
+  host: string;
+  /** Asked for whenever a server is to be started that does not live already. */
+  choosePort(): Promise<number>;
+  /** Lines of pg_hba.conf for everybody who does not come through the socket. */
+  rules: readonly string[];
+  /** PEM texts; with them TLS is offered. */
+  tls?: { cert: string; key: string } | undefined;
+  settings?: readonly string[];
+};
+
 const USER = 'millrace';
+const SOCKET_PORT = 5432;
 const DATABASE = 'millrace';
 /** A socket path has room for 107 bytes; the file name of the socket takes 15 of them. */
 const SOCKET_DIRECTORY_MAX_BYTES = 84;
@@ -89,13 +105,13 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const server = new Postmaster({ ...options, cluster, binaries, launcher, socketDirectory });
   await server.start();
   try {
-    await ensureDatabase(socketDirectory);
+    await ensureDatabase(socketDirectory, server.port);
   } catch (error) {
     await server.stop();
     throw error;
   }
   return {
-    connection: { host: socketDirectory, user: USER, database: DATABASE },
+    connection: { host: socketDirectory, port: server.port, user: USER, database: DATABASE },
     socketDirectory,
     pid: () => server.pid,
     stop: () => server.stop(),
@@ -204,8 +220,8 @@ async function runToEnd(launcher: Launcher, binary: string, binaryArgs: string[]
 }
 
 /** The database that initdb makes gets our name: making another would copy 300 files at every first start. */
-async function ensureDatabase(socketDirectory: string): Promise<void> {
-  const client = new pg.Client({ host: socketDirectory, user: USER, database: 'template1' });
+async function ensureDatabase(socketDirectory: string, port: number): Promise<void> {
+  const client = new pg.Client({ host: socketDirectory, port, user: USER, database: 'template1' });
   client.on('error', () => {
     // The query that was running reports it.
   });
@@ -234,6 +250,7 @@ type PostmasterOptions = EmbeddedPostgresOptions & {
  */
 class Postmaster {
   pid = 0;
+  port = SOCKET_PORT;
   readonly #options: PostmasterOptions;
   #watch: NodeJS.Timeout | undefined;
   #stopping = false;
@@ -258,11 +275,13 @@ class Postmaster {
       if (!found || !this.#isOurs(found.pid)) return false;
       if (found.isReady) {
         // Started for another socket folder: the data directory was moved or mounted elsewhere meanwhile.
-        if (found.socketDirectory !== this.#options.socketDirectory) {
+        const isElsewhere = found.socketDirectory !== this.#options.socketDirectory;
+        if (isElsewhere || found.host !== (this.#options.outside?.host ?? '')) {
           await this.#end(found.pid);
           return false;
         }
         this.pid = found.pid;
+        this.port = found.port;
         return true;
       }
       if (Date.now() > limit) throw new Error(`PostgreSQL (pid ${found.pid}) neither gets ready nor ends`);
@@ -271,15 +290,21 @@ class Postmaster {
   }
 
   async #spawn(): Promise<void> {
-    const { cluster, binaries, launcher, socketDirectory, home, log } = this.#options;
+    const { cluster, binaries, launcher, socketDirectory, home, log, outside } = this.#options;
     await this.#clearRemains();
+    if (outside) {
+      this.port = await outside.choosePort();
+      writeAccess(cluster, outside, launcher);
+    }
     const logFile = path.join(home, 'logs', 'postgres.log');
     rotate(logFile);
     const { command, args } = launcher.wrap(binaries.postgres, [
       '-D',
       cluster,
       '-h',
-      '',
+      outside?.host ?? '',
+      '-p',
+      String(this.port),
       '-k',
       socketDirectory,
       ...settingsOf(this.#options).flatMap((setting) => ['-c', setting]),
@@ -374,12 +399,13 @@ class Postmaster {
       await sleep(10);
     }
     if (!isAlive(this.#readPidFile()?.pid ?? 0)) return;
+    const socket = path.join(socketDirectory, `.s.PGSQL.${this.#readPidFile()?.port ?? this.port}`);
     rmSync(path.join(cluster, 'postmaster.pid'), { force: true });
-    rmSync(path.join(socketDirectory, '.s.PGSQL.5432'), { force: true });
-    rmSync(path.join(socketDirectory, '.s.PGSQL.5432.lock'), { force: true });
+    rmSync(socket, { force: true });
+    rmSync(`${socket}.lock`, { force: true });
   }
 
-  #readPidFile(): { pid: number; socketDirectory: string; isReady: boolean } | undefined {
+  #readPidFile(): PidFile | undefined {
     let text: string;
     try {
       text = readFileSync(path.join(this.#options.cluster, 'postmaster.pid'), 'utf8');
@@ -390,7 +416,13 @@ class Postmaster {
     const lines = text.split('\n');
     const pid = Number(lines[0]);
     if (!Number.isInteger(pid) || pid <= 0) return undefined;
-    return { pid, socketDirectory: lines[4]?.trim() ?? '', isReady: lines[7]?.trim() === 'ready' };
+    return {
+      pid,
+      port: Number(lines[3]),
+      socketDirectory: lines[4]?.trim() ?? '',
+      host: lines[5]?.trim() ?? '',
+      isReady: lines[7]?.trim() === 'ready',
+    };
   }
 
   /** A process number alone proves nothing after a restart of the machine: the process must live in our cluster. */
@@ -401,8 +433,24 @@ class Postmaster {
   }
 }
 
+type PidFile = { pid: number; port: number; socketDirectory: string; host: string; isReady: boolean };
+
+/** Who may enter and with which certificate. PostgreSQL insists on owning its key. */
+function writeAccess(cluster: string, { rules, tls }: OutsideAccess, launcher: Launcher): void {
+  const files = { 'pg_hba.conf': ['local all all trust', ...rules, ''].join('\n') };
+  for (const [name, text] of Object.entries({
+    ...files,
+    ...(tls && { 'server.crt': tls.cert, 'server.key': tls.key }),
+  })) {
+    const file = path.join(cluster, name);
+    writeFileSync(`${file}.new`, text, { mode: 0o600 });
+    if (launcher.uid !== undefined && launcher.gid !== undefined) chownSync(`${file}.new`, launcher.uid, launcher.gid);
+    renameSync(`${file}.new`, file);
+  }
+}
+
 /** For a small server beside other processes that need the memory more. */
-function settingsOf({ fsync = true, maxConnections = 100 }: EmbeddedPostgresOptions): string[] {
+function settingsOf({ fsync = true, maxConnections = 100, outside }: EmbeddedPostgresOptions): string[] {
   return [
     'shared_buffers=32MB',
     `max_connections=${maxConnections}`,
@@ -423,6 +471,8 @@ function settingsOf({ fsync = true, maxConnections = 100 }: EmbeddedPostgresOpti
     'log_min_duration_statement=2s',
     'unix_socket_permissions=0700',
     'logging_collector=off',
+    ...(outside?.tls ? ['ssl=on', 'ssl_cert_file=server.crt', 'ssl_key_file=server.key'] : []),
+    ...(outside?.settings ?? []),
     ...(fsync ? [] : ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off']),
   ];
 }

@@ -1,12 +1,15 @@
-import type { Comparison } from '../lib/filter.ts';
-import type { QueryFilter } from '../lib/query-string.ts';
+import type { Comparison, RecordFilter } from '../lib/filter.ts';
 import { type Sql, sql } from './sql.ts';
 
 /**
  * Where a field of a listing's filter lives. `list` is a text[]: a comparison holds when it holds for one item.
- * Values of `number` and `date` columns are compared as such.
+ * Values of `integer`, `number` and `date` columns are compared as such. `json` is a jsonb list of scalars; `point` a
+ * json object with longitude and latitude.
  */
-export type FilterColumn = { column: Sql; type: 'text' | 'list' | 'number' | 'boolean' | 'date' };
+export type FilterColumn = {
+  column: Sql;
+  type: 'text' | 'list' | 'integer' | 'number' | 'boolean' | 'date' | 'json' | 'point';
+};
 
 const OPERATORS: Record<Comparison, Sql> = {
   eq: sql`=`,
@@ -20,13 +23,18 @@ const OPERATORS: Record<Comparison, Sql> = {
 const PARAMETER_TYPES = {
   text: sql`text`,
   list: sql`text`,
+  integer: sql`bigint`,
   number: sql`numeric`,
   boolean: sql`boolean`,
   date: sql`timestamptz`,
+  json: sql`jsonb`,
+  point: sql`jsonb`,
 };
 
+const EARTH_RADIUS_KM = 6371;
+
 /** A filter tree as a condition over the given columns. A field without a column is a bug of the caller. */
-export function filterToSql(filter: QueryFilter, columns: Record<string, FilterColumn>): Sql {
+export function filterToSql(filter: RecordFilter, columns: Record<string, FilterColumn>): Sql {
   if ('all' in filter) return group(filter.all, sql` and `, sql`true`, columns);
   if ('any' in filter) return group(filter.any, sql` or `, sql`false`, columns);
   // `is not true` also keeps rows whose value is null, as people mean by "not x".
@@ -35,10 +43,25 @@ export function filterToSql(filter: QueryFilter, columns: Record<string, FilterC
   if (!found) throw new Error(`No column for the filter field ${filter.field}`);
   if ('contains' in filter) return forEach(found, (value) => sql`${value} ilike ${`%${escapeLike(filter.contains)}%`}`);
   if ('matches' in filter) return forEach(found, (value) => sql`${value} ilike ${globToLike(filter.matches)}`);
+  if ('like' in filter) {
+    const { like, ignoresCase } = filter;
+    return forEach(found, (value) => (ignoresCase ? sql`${value} ilike ${like}` : sql`${value} like ${like}`));
+  }
+  if ('hasAll' in filter) return sql`${found.column} @> ${JSON.stringify(filter.hasAll)}::text::jsonb`;
+  if ('near' in filter) return nearby(found.column, filter.near);
   return comparison(found, filter.op, filter.values);
 }
 
-function group(filters: QueryFilter[], separator: Sql, empty: Sql, columns: Record<string, FilterColumn>): Sql {
+/** The haversine formula: exact enough everywhere, and stable for points that lie close together. */
+function nearby(point: Sql, center: { longitude: number; latitude: number; kilometers: number }): Sql {
+  const latitude = sql`(${point}->>'latitude')::float8`;
+  const longitude = sql`(${point}->>'longitude')::float8`;
+  const haversine = sql`power(sind((${latitude} - ${center.latitude}::float8) / 2), 2)
+    + cosd(${latitude}) * cosd(${center.latitude}::float8) * power(sind((${longitude} - ${center.longitude}::float8) / 2), 2)`;
+  return sql`${2 * EARTH_RADIUS_KM}::float8 * asin(least(1, sqrt(${haversine}))) < ${center.kilometers}::float8`;
+}
+
+function group(filters: RecordFilter[], separator: Sql, empty: Sql, columns: Record<string, FilterColumn>): Sql {
   if (filters.length === 0) return empty;
   const parts = filters.map((filter) => filterToSql(filter, columns));
   return sql`(${sql.join(parts, separator)})`;

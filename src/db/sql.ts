@@ -47,6 +47,13 @@ function quotedName(...parts: string[]): Sql {
   return new Sql([parts.map((part) => `"${part.replaceAll('"', '""')}"`).join('.')], []);
 }
 
+/** A text constant. Only for expressions that must read the same as in an index; values belong in parameters. */
+function literal(text: string): Sql {
+  if (text.includes('\0')) throw new Error('text with NUL byte');
+  const quoted = text.replaceAll("'", "''");
+  return new Sql([text.includes('\\') ? `E'${quoted.replaceAll('\\', '\\\\')}'` : `'${quoted}'`], []);
+}
+
 function join(fragments: readonly Sql[], separator: Sql = new Sql([', '], [])): Sql {
   if (fragments.length === 0) return empty;
   return fragments.reduce((joined, next) => tag`${joined}${separator}${next}`);
@@ -58,6 +65,8 @@ type SqlTag = {
   (strings: TemplateStringsArray, ...values: unknown[]): Sql;
   /** Quoted identifier parts joined by dots: sql.name('lake_1', 'ducklake_table'). */
   name(...parts: string[]): Sql;
+  /** A quoted text constant, where a parameter would keep an index from being used. */
+  literal(text: string): Sql;
   empty: Sql;
   /** Joins fragments; `separator` is a fragment too, a comma by default. */
   join(fragments: readonly Sql[], separator?: Sql): Sql;
@@ -66,6 +75,7 @@ type SqlTag = {
 // The name of a function can be redefined but not assigned.
 export const sql = Object.defineProperties(tag, {
   name: { value: quotedName },
+  literal: { value: literal },
   empty: { value: empty },
   join: { value: join },
 }) as unknown as SqlTag;

@@ -13,3 +13,8 @@ export const runtimes = {
 export const filestores = {
   local: () => import('./filestores/local/index.ts'),
 };
+
+export const provisioners = {
+  postgres: () => import('./provisioners/postgres/index.ts'),
+  mysql: () => import('./provisioners/mysql/index.ts'),
+};

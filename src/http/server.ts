@@ -5,6 +5,11 @@ import type { Core } from '../core/core.ts';
 import { takeBranch } from '../dialects/keboola/branch.ts';
 import { answerFrameworkError, isKeboolaPath, registerKeboola } from '../dialects/keboola/index.ts';
 import { connectionUrl, findService, prefixOfHost, urlOfService } from '../dialects/keboola/services.ts';
+import {
+  answerFrameworkError as answerSyncanoFrameworkError,
+  isSyncanoPath,
+  registerSyncano,
+} from '../dialects/syncano/index.ts';
 import { registerDocs } from './docs.ts';
 import { registerMetrics } from './metrics.ts';
 import { registerRequestLog } from './request-log.ts';
@@ -61,7 +66,10 @@ export async function createHttpServer({ config, core, health, log }: HttpServer
     trustProxy: false,
     forceCloseConnections: 'idle',
     rewriteUrl: (raw) => takeBranch(`${prefixOfHost(raw.headers.host, config.hostSuffixes)}${raw.url ?? '/'}`, raw),
-    frameworkErrors: (error, request, reply) => answerFrameworkError(error, request, reply as never),
+    frameworkErrors: (error, request, reply) => {
+      const answer = isSyncanoPath(request.raw.url ?? '') ? answerSyncanoFrameworkError : answerFrameworkError;
+      answer(error, request, reply as never);
+    },
     routerOptions: {
       // Two routes must look at the raw URL instead: file tags and blob names may have slashes that are part of them.
       ignoreTrailingSlash: true,
@@ -77,7 +85,10 @@ export async function createHttpServer({ config, core, health, log }: HttpServer
     }
   });
   registerRequestLog(app);
-  registerMetrics(app, core, (path) => (isKeboolaPath(path) ? 'keboola' : 'http'));
+  registerMetrics(app, core, (path) => {
+    if (isSyncanoPath(path)) return 'syncano';
+    return isKeboolaPath(path) ? 'keboola' : 'http';
+  });
   registerHealth(app, health, config.version);
   registerWelcome(app, config.version);
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'Not found', status: 'error' }));
@@ -92,6 +103,7 @@ export async function createHttpServer({ config, core, health, log }: HttpServer
       return urlOfService(service, id, { scheme, host: request.headers.host, suffixes: config.hostSuffixes });
     },
   });
+  registerSyncano(app, { core, config: { version: config.version, scheme } });
   registerDocs(app, [{ name: 'keboola', title: 'Keboola', openapi: () => keboola.openapi() }]);
   await app.ready();
 

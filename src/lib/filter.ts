@@ -13,4 +13,19 @@ export type Filter =
   /** Case-insensitive substring match. */
   | { field: string; contains: string };
 
+/** What the metadata database can answer besides; engines take a `Filter`. */
+export type RecordFilter =
+  | Filter
+  | { all: RecordFilter[] }
+  | { any: RecordFilter[] }
+  | { not: RecordFilter }
+  /** The whole value; `*` stands for any text, `?` for one character, `\` takes the next as it is. Ignores case. */
+  | { field: string; matches: string }
+  /** The whole value; `%` stands for any text, `_` for one character, `\` takes the next as it is. */
+  | { field: string; like: string; ignoresCase: boolean }
+  /** Lists that have all of the values. */
+  | { field: string; hasAll: (string | number | boolean)[] }
+  /** Points closer than so many kilometres to the given one. */
+  | { field: string; near: { longitude: number; latitude: number; kilometers: number } };
+
 export type Order = { field: string; direction: 'asc' | 'desc'; cast?: 'integer' | 'double' };

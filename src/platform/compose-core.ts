@@ -8,15 +8,20 @@ import { Events } from '../core/events/events.ts';
 import { Files } from '../core/files/files.ts';
 import { Identity } from '../core/identity/identity.ts';
 import { Jobs } from '../core/jobs/jobs.ts';
+import { Classes } from '../core/objects/classes.ts';
+import { EndUsers } from '../core/objects/end-users.ts';
+import { Objects } from '../core/objects/objects.ts';
 import { Projects } from '../core/projects/projects.ts';
 import { Secrets } from '../core/secrets/secrets.ts';
 import { Buckets } from '../core/tables/buckets.ts';
 import { Lakes } from '../core/tables/lakes.ts';
 import { ObjectMetadata } from '../core/tables/object-metadata.ts';
 import { Tables } from '../core/tables/tables.ts';
+import { Workspaces } from '../core/workspaces/workspaces.ts';
 import type { Database } from '../db/database.ts';
 import type { Engine } from '../drivers/engines/contract.ts';
 import type { Filestore } from '../drivers/filestores/contract.ts';
+import type { Provisioners } from '../drivers/provisioners/contract.ts';
 import { systemClock } from '../lib/clock.ts';
 import { packageRoot } from '../lib/package-root.ts';
 import { version } from '../lib/version.ts';
@@ -25,6 +30,7 @@ export type CoreParts = {
   db: Database;
   engine: Engine;
   filestore: Filestore;
+  provisioners: Provisioners;
   key: Buffer;
   home: string;
   scratch: string;
@@ -35,6 +41,7 @@ export async function composeCore({
   db,
   engine,
   filestore,
+  provisioners,
   key,
   home,
   scratch,
@@ -49,6 +56,8 @@ export async function composeCore({
   const signingKey = Buffer.from(hkdfSync('sha256', key, '', 'millrace blob grants', 32));
   const files = new Files({ db, filestore, events, clock, signingKey, scratchDirectory: scratch });
   const components = await Components.load(path.join(packageRoot, 'components'));
+  const classes = new Classes({ db, events });
+  const objects = new Objects({ db, classes });
   return {
     lakes,
     core: {
@@ -64,6 +73,10 @@ export async function composeCore({
       configurations: new Configurations({ db, events, secrets, components }),
       runs: new ComponentRuns({ db, jobs, components, secrets }),
       metadata: new ObjectMetadata({ db, events, clock }),
+      workspaces: new Workspaces({ db, events, secrets, provisioners, clock }),
+      classes,
+      objects,
+      endUsers: new EndUsers({ db, events, secrets, classes, objects }),
     },
   };
 }

@@ -7,6 +7,7 @@ import { Staging } from '../core/tables/staging.ts';
 import { Sweeper } from '../core/tables/sweeper.ts';
 import { TableExports } from '../core/tables/table-exports.ts';
 import { TableLoads } from '../core/tables/table-loads.ts';
+import { WorkspaceSweeper } from '../core/workspaces/workspace-sweeper.ts';
 import type { Database } from '../db/database.ts';
 import type { Engine } from '../drivers/engines/contract.ts';
 import type { Filestore } from '../drivers/filestores/contract.ts';
@@ -77,23 +78,36 @@ export async function composeWorker(options: WorkerParts) {
   return { worker, runtime };
 }
 
-export type SweeperParts = { config: Config; db: Database; filestore: Filestore; core: Core; log: Logger };
+export type SweeperParts = {
+  config: Config;
+  db: Database;
+  filestore: Filestore;
+  core: Core;
+  log: Logger;
+  isAlone: boolean;
+};
 
 /** What removes files that nothing needs any more. */
-export function composeSweepers({ config, db, filestore, core, log }: SweeperParts) {
+export function composeSweepers({ config, db, filestore, core, log, isAlone }: SweeperParts) {
   const clock = systemClock;
   const tables = new Sweeper({ db, clock, log, retentionDays: config.tableRetentionDays });
+  const workspaces = new WorkspaceSweeper({ workspaces: core.workspaces, log });
   const files = new FileSweeper({ db, filestore, events: core.events, clock, log });
   let first: Promise<unknown> = Promise.resolve();
   return {
     start() {
       tables.start();
       files.start();
+      workspaces.start();
       // What the server before us left half-written goes at once, not after the first interval.
-      first = tables.sweepOnce().catch((error: unknown) => log.warn({ err: error }, 'the first sweep failed'));
+      first = Promise.all([
+        tables.sweepOnce().catch((error: unknown) => log.warn({ err: error }, 'the first sweep failed')),
+        // What is half-made has lost its maker, unless other servers work here too.
+        workspaces.sweepOnce({ everything: isAlone }),
+      ]);
     },
     async stop() {
-      await Promise.all([tables.stop(), files.stop(), first]);
+      await Promise.all([tables.stop(), files.stop(), workspaces.stop(), first]);
     },
   };
 }

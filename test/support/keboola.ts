@@ -13,8 +13,11 @@ import { Events } from '../../src/core/events/events.ts';
 import { Files } from '../../src/core/files/files.ts';
 import type { Actor } from '../../src/core/identity/actor.ts';
 import { Identity } from '../../src/core/identity/identity.ts';
-import type { NewToken } from '../../src/core/identity/token-model.ts';
+import type { NewToken, TokenRights } from '../../src/core/identity/token-model.ts';
 import { Jobs } from '../../src/core/jobs/jobs.ts';
+import { Classes } from '../../src/core/objects/classes.ts';
+import { EndUsers } from '../../src/core/objects/end-users.ts';
+import { Objects } from '../../src/core/objects/objects.ts';
 import type { Credentials, ProjectCredentials } from '../../src/core/projects/credentials.ts';
 import { Projects } from '../../src/core/projects/projects.ts';
 import { Secrets } from '../../src/core/secrets/secrets.ts';
@@ -22,6 +25,7 @@ import { Buckets } from '../../src/core/tables/buckets.ts';
 import { Lakes } from '../../src/core/tables/lakes.ts';
 import { ObjectMetadata } from '../../src/core/tables/object-metadata.ts';
 import { Tables } from '../../src/core/tables/tables.ts';
+import { Workspaces } from '../../src/core/workspaces/workspaces.ts';
 import type { Engine } from '../../src/drivers/engines/contract.ts';
 import { openLocalFilestore } from '../../src/drivers/filestores/local/index.ts';
 import { createHttpServer, type HttpServer } from '../../src/http/server.ts';
@@ -29,6 +33,7 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { packageRoot } from '../../src/lib/package-root.ts';
 import { cleanup } from './cleanup.ts';
 import { testDatabase } from './database.ts';
+import { openTestProvisioner } from './workspaces.ts';
 
 /** The HTTP server over a real core and a database of its own; nothing listens and no worker runs. */
 export type KeboolaServer = {
@@ -41,6 +46,8 @@ export type KeboolaServer = {
   actor: Actor;
   /** A further token of that project, by its rights. */
   tokenActor(rights: Omit<NewToken, 'description'>): Promise<Actor & { secret: string }>;
+  /** A further API key of the first project. */
+  issueApiKey(rights: TokenRights): Promise<string>;
   /** A call with the first project's master token unless headers say otherwise. */
   call(method: string, url: string, options?: CallOptions): Promise<Answer>;
   /** The same for tables of requests and expected members: the answer's JSON is parsed. */
@@ -74,6 +81,8 @@ export async function keboolaServer(t: TestContext, options: { engine?: Engine }
   const components = await Components.load(join(packageRoot, 'components'));
   const engine = options.engine ?? ({ tables: {} } as Engine);
   const filestore = await openLocalFilestore({ directory: join(directory, 'files') });
+  const classes = new Classes({ db, events });
+  const objects = new Objects({ db, classes });
   const core: Core = {
     projects,
     identity,
@@ -87,6 +96,10 @@ export async function keboolaServer(t: TestContext, options: { engine?: Engine }
     configurations: new Configurations({ db, events, secrets, components }),
     runs: new ComponentRuns({ db, jobs, components, secrets }),
     metadata: new ObjectMetadata({ db, events, clock }),
+    workspaces: new Workspaces({ db, events, secrets, provisioners: { postgres: await openTestProvisioner(t) } }),
+    classes,
+    objects,
+    endUsers: new EndUsers({ db, events, secrets, classes, objects }),
   };
   const credentials = await projects.bootstrap();
   if (!credentials) throw new Error('the test database is not fresh');
@@ -132,6 +145,10 @@ export async function keboolaServer(t: TestContext, options: { engine?: Engine }
     call,
     newProject: async (name) =>
       projects.create(await identity.authenticateManageToken(credentials.keboola.manageToken), { name }),
+    async issueApiKey(rights) {
+      const record = { kind: 'api-key' as const, projectId: credentials.project.id, description: 'test key', rights };
+      return (await db.transaction((tx) => identity.issue(tx, record))).secret;
+    },
     async tokenActor(rights) {
       const { secret } = await identity.createToken(actor, { description: 'test token', ...rights });
       return { ...(await identity.authenticateStorageToken(secret)), secret };

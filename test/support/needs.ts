@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 
 /**
@@ -10,6 +12,7 @@ const probes = {
     works('bwrap', ['--unshare-all', '--ro-bind', '/', '/', '--proc', '/proc', '--dev', '/dev', 'true']),
   python3: () => works('/usr/bin/python3', ['-c', 'print(1)']) || works('python3', ['-c', 'print(1)']),
   venv: () => works('/usr/bin/python3', ['-c', 'import venv, ensurepip']),
+  mariadb: () => works(mariadbProgram('mariadbd'), ['--version']),
   root: () => process.getuid?.() === 0,
   tmpfs: () => works('unshare', ['-m', 'mount', '-t', 'tmpfs', 'none', '/mnt']),
 } as const;
@@ -32,6 +35,13 @@ export function needs(t: TestContext, ...wanted: Need[]): boolean {
   if (missing === undefined) return true;
   t.skip(`needs ${missing}: not found or not working on this machine`);
   return false;
+}
+
+/** The server is not on the path of ordinary users. MILLRACE_TEST_MARIADB names a folder it was unpacked into. */
+export function mariadbProgram(name: string): string {
+  const root = process.env.MILLRACE_TEST_MARIADB ?? '/';
+  const folders = ['usr/sbin', 'usr/bin', 'usr/local/sbin', 'usr/local/bin'].map((folder) => join(root, folder, name));
+  return folders.find((file) => existsSync(file)) ?? name;
 }
 
 function works(command: string, args: string[]): boolean {

@@ -11,6 +11,9 @@ import type { Core } from '../../src/core/core.ts';
 import { Files } from '../../src/core/files/files.ts';
 import type { Job } from '../../src/core/jobs/job-model.ts';
 import { Jobs } from '../../src/core/jobs/jobs.ts';
+import { Classes } from '../../src/core/objects/classes.ts';
+import { EndUsers } from '../../src/core/objects/end-users.ts';
+import { Objects } from '../../src/core/objects/objects.ts';
 import { Buckets } from '../../src/core/tables/buckets.ts';
 import { Lakes } from '../../src/core/tables/lakes.ts';
 import { ObjectMetadata } from '../../src/core/tables/object-metadata.ts';
@@ -19,6 +22,7 @@ import { Staging } from '../../src/core/tables/staging.ts';
 import { TableExports } from '../../src/core/tables/table-exports.ts';
 import { TableLoads } from '../../src/core/tables/table-loads.ts';
 import { Tables } from '../../src/core/tables/tables.ts';
+import { Workspaces } from '../../src/core/workspaces/workspaces.ts';
 import { openDuckdbEngine } from '../../src/drivers/engines/duckdb/index.ts';
 import { openLocalFilestore } from '../../src/drivers/filestores/local/index.ts';
 import type { Runtime } from '../../src/drivers/runtimes/contract.ts';
@@ -77,6 +81,8 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
       : await writeComponents(folder('components'), options.components ?? {});
   const components = await Components.load(definitions);
   const parts = { db, events, jobs, files, engine, clock, staging: new Staging({ db }) };
+  const classes = new Classes({ db, events });
+  const objects = new Objects({ db, classes });
   const core: Core = {
     ...project,
     jobs,
@@ -86,7 +92,11 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
     buckets: new Buckets(parts),
     metadata: new ObjectMetadata(parts),
     configurations: new Configurations({ db, events, secrets, components }),
+    workspaces: new Workspaces({ db, events, secrets, provisioners: {} }),
     runs: new ComponentRuns({ db, jobs, components, secrets }),
+    classes,
+    objects,
+    endUsers: new EndUsers({ db, events, secrets, classes, objects }),
   };
   const loads = new TableLoads(parts);
   const jobsDirectory = folder('jobs');

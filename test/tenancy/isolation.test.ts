@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { ProjectCredentials } from '../../src/core/projects/credentials.ts';
 import { type Answer, type KeboolaServer, keboolaServer } from '../support/keboola.ts';
 import { type Call, MATRIX, PUBLIC } from './matrix.ts';
 import { COMPONENT, type Ids, MARKER, seedTenant, UNKNOWN } from './seed.ts';
@@ -23,7 +24,7 @@ test('with a foreign id every route answers as with an unknown one, or 403', asy
   const server = await keboolaServer(t);
   const { server: http, credentials } = server;
   const a = await seedTenant(server, credentials.keboola.storageToken);
-  const b = (await server.newProject('Tenant B')).keboola.storageToken;
+  const b = await server.newProject('Tenant B');
   const seen = await snapshot(server, a);
   for (const { method, url } of http.routes) {
     const call = MATRIX[`${asGet(method)} ${url}`];
@@ -96,7 +97,7 @@ test("a manage call refuses every project's token", async (t) => {
 
 async function send(
   server: KeboolaServer,
-  token: string,
+  caller: ProjectCredentials,
   method: string,
   url: string,
   call: Call,
@@ -110,9 +111,10 @@ async function send(
   });
   const query = call.query?.(ids);
   const hasBody = !['GET', 'HEAD'].includes(method);
+  const token = caller.keboola.storageToken;
   return server.call(method, query === undefined ? path : `${path}?${query}`, {
     token,
-    headers: { 'x-kbc-manageapitoken': token },
+    headers: { 'x-kbc-manageapitoken': token, 'x-api-key': caller.syncano.accountKey },
     ...(hasBody && { payload: call.body?.(ids) ?? {} }),
   });
 }
@@ -158,6 +160,14 @@ async function snapshot(server: KeboolaServer, ids: Ids): Promise<unknown[]> {
     assert.equal(answer.status, 200, `${path} ${answer.body}`);
     // Signed URLs carry the time at which they end.
     answers.push(answer.body.replace(/"url":"[^"]*"/, ''));
+  }
+  const instance = `/v1.1/instances/${ids.instance}`;
+  const objects = `${instance}/classes/${ids.className}/objects/${ids.objectId}`;
+  for (const path of [objects, `${instance}/users/${ids.endUserId}`]) {
+    const headers = { 'x-api-key': server.credentials.syncano.accountKey };
+    const answer = await server.call('GET', path, { token: null, headers });
+    assert.equal(answer.status, 200, `${path} ${answer.body}`);
+    answers.push(answer.body);
   }
   return answers;
 }

@@ -16,6 +16,15 @@ const configs = `${storage}/components/:componentId/configs`;
 const config = `${configs}/:configurationId`;
 const row = `${config}/rows/:rowId`;
 
+const instance = '/v1.1/instances/:instance';
+const objectClass = `${instance}/classes/:class`;
+const object = `${objectClass}/objects/:id`;
+const ofInstance = (ids: Ids) => ({ instance: ids.instance });
+const ofClass = (ids: Ids) => ({ instance: ids.instance, class: ids.className });
+const ofObject = (ids: Ids) => ({ ...ofClass(ids), id: ids.objectId });
+const ofEndUser = (ids: Ids) => ({ instance: ids.instance, id: ids.endUserId });
+const login = () => ({ username: 'zebra', password: 'p' });
+
 const component = { componentId: COMPONENT };
 const one = (ids: Ids) => ({ ...component, configurationId: ids.configurationId });
 const oneRow = (ids: Ids) => ({ ...one(ids), rowId: ids.rowId });
@@ -23,6 +32,9 @@ const runUrl = { component: COMPONENT, tag: '1' };
 const runBody = { body: (ids: Ids) => ({ config: ids.configurationId }) };
 const metadataBody = () => ({ provider: 'user', metadata: [{ key: 'k', value: 'v' }] });
 const named = () => ({ name: 'n' });
+
+const WORKSPACES = 'redshift-workspace';
+const oneWorkspace = ({ credentialsId }: Ids) => ({ backend: WORKSPACES, credentialsId });
 
 /** Without ids: they must show nothing of another tenant. */
 const none: Call = {};
@@ -135,6 +147,34 @@ export const MATRIX: Record<string, Call> = {
   [`POST ${row}/versions/:version/rollback`]: { params: (ids) => ({ ...oneRow(ids), version: '1' }) },
   [`POST ${row}/versions/:version/create`]: { params: (ids) => ({ ...oneRow(ids), version: '1' }), body: named },
 
+  'GET /v1.1/instances': none,
+  [`GET ${instance}`]: { params: ofInstance },
+  [`GET ${instance}/classes`]: { params: ofInstance },
+  [`POST ${instance}/classes`]: { params: ofInstance, body: () => ({ name: 'mine', schema: [] }) },
+  [`GET ${objectClass}`]: { params: ofClass },
+  [`PUT ${objectClass}`]: { params: ofClass, body: () => ({ schema: [] }) },
+  [`PATCH ${objectClass}`]: { params: ofClass, body: () => ({ description: 'x' }) },
+  [`DELETE ${objectClass}`]: { params: ofClass },
+  [`GET ${objectClass}/objects`]: { params: ofClass },
+  [`POST ${objectClass}/objects`]: { params: ofClass, body: () => ({ marker: 'x' }) },
+  [`GET ${object}`]: { params: ofObject },
+  [`PATCH ${object}`]: { params: ofObject, body: () => ({ marker: 'x' }) },
+  [`POST ${object}`]: { params: ofObject, body: () => ({ marker: 'x' }) },
+  [`DELETE ${object}`]: { params: ofObject },
+  [`GET ${instance}/users`]: { params: ofInstance },
+  [`POST ${instance}/users`]: { params: ofInstance, body: login },
+  [`GET ${instance}/users/:id`]: { params: ofEndUser },
+  [`PUT ${instance}/users/:id`]: { params: ofEndUser, body: login },
+  [`PATCH ${instance}/users/:id`]: { params: ofEndUser, body: login },
+  [`DELETE ${instance}/users/:id`]: { params: ofEndUser },
+  [`POST ${instance}/users/:id/reset_key`]: { params: ofEndUser },
+  [`GET ${instance}/user`]: { params: ofInstance },
+  [`PUT ${instance}/user`]: { params: ofInstance, body: login },
+  [`PATCH ${instance}/user`]: { params: ofInstance, body: login },
+  [`POST ${instance}/user`]: { params: ofInstance, body: login },
+  [`POST ${instance}/user/auth`]: { params: ofInstance, body: login },
+  [`POST ${instance}/batch`]: { params: ofInstance, body: () => ({ requests: [] }) },
+
   'GET /manage/tokens/verify': none,
   'POST /manage/projects': { body: named },
 
@@ -165,6 +205,19 @@ export const MATRIX: Record<string, Call> = {
   'GET /syrup/queue/job/:jobId': { params: ({ queueJobId }) => ({ jobId: queueJobId }) },
   'GET /syrup/queue/jobs': none,
   'POST /syrup/queue/jobs/:jobId/kill': { params: ({ queueJobId }) => ({ jobId: queueJobId }) },
+
+  'POST /syrup/provisioning/:backend': { params: () => ({ backend: WORKSPACES }), body: () => ({ type: 'sandbox' }) },
+  'GET /syrup/provisioning/:backend': { params: () => ({ backend: WORKSPACES }), query: () => 'type=writer' },
+  'GET /syrup/provisioning/:backend/:credentialsId': { params: oneWorkspace },
+  'DELETE /syrup/provisioning/:backend/:credentialsId': { params: oneWorkspace },
+  'POST /syrup/provisioning/:backend/:credentialsId/kill': { params: oneWorkspace },
+  'POST /syrup/provisioning/:backend/:credentialsId/extend': { params: oneWorkspace },
+  'POST /syrup/provisioning/async/:backend': { params: () => ({ backend: 'docker' }) },
+  'POST /syrup/provisioning/async/:backend/transformation': { params: () => ({ backend: 'docker' }) },
+  'DELETE /syrup/provisioning/async/:backend/:credentialsId': { params: oneWorkspace },
+  'POST /syrup/provisioning/async/:backend/:credentialsId/:act': {
+    params: (ids) => ({ ...oneWorkspace(ids), act: 'input' }),
+  },
 };
 
 /** Routes that ask for no token at all. Nothing of any tenant may be reachable through them without a signature. */
@@ -175,6 +228,7 @@ export const PUBLIC = [
   'GET /docs',
   'GET /docs/keboola/openapi.json',
   'GET /v2/storage',
+  'GET /v1.1',
   'GET /v2/storage/components/:componentId',
   'GET /queue',
   'GET /queue/health-check',

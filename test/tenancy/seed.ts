@@ -19,7 +19,12 @@ export type Ids = Record<
   | 'eventId'
   | 'eventUuid'
   | 'configurationId'
-  | 'rowId',
+  | 'rowId'
+  | 'instance'
+  | 'className'
+  | 'objectId'
+  | 'endUserId'
+  | 'credentialsId',
   string
 >;
 
@@ -66,8 +71,28 @@ export async function seedTenant(server: KeboolaServer, token: string): Promise<
   });
   const row = await make('POST', `${configs}/${configuration.id}/rows`, { name: MARKER, configuration: { a: MARKER } });
   const queueJob = await make('POST', '/queue/jobs', { component: COMPONENT, mode: 'run', config: configuration.id });
+  const sqlCredentials = await make<{ id: number }>('POST', '/syrup/provisioning/redshift-workspace', {
+    type: 'writer',
+  });
   const plainToken = await make('POST', `${storage}/tokens`, { description: MARKER });
+  const { syncano } = server.credentials;
+  const below = `/v1.1/instances/${syncano.instance}`;
+  const makeBelow = async (path: string, payload: object): Promise<{ id: number }> => {
+    const headers = { 'x-api-key': syncano.accountKey };
+    const answer = await server.call('POST', `${below}/${path}`, { payload, token: null, headers });
+    if (answer.status !== 201) throw new Error(`${path}: ${answer.status} ${answer.body}`);
+    return answer.json<{ id: number } & Record<string, never>>();
+  };
+  const className = 'zebra_class';
+  const schema = [{ name: 'marker', type: 'string' }];
+  await makeBelow('classes', { name: className, description: MARKER, schema });
+  const object = await makeBelow(`classes/${className}/objects`, { marker: MARKER });
+  const endUser = await makeBelow('users', { username: MARKER, password: 'p' });
   return {
+    instance: syncano.instance,
+    className,
+    objectId: String(object.id),
+    endUserId: String(endUser.id),
     tokenId: plainToken.id,
     branchId: String(actor.branchId),
     bucketId: bucket.id,
@@ -83,6 +108,7 @@ export async function seedTenant(server: KeboolaServer, token: string): Promise<
     eventUuid: event.uuid,
     configurationId: configuration.id,
     rowId: row.id,
+    credentialsId: String(sqlCredentials.id),
   };
 }
 
@@ -103,4 +129,9 @@ export const UNKNOWN: Ids = {
   eventUuid: '01900000-0000-7000-8000-000000000000',
   configurationId: '987654331',
   rowId: '987654332',
+  credentialsId: '987654399',
+  instance: 'nobody-has-this',
+  className: 'no_such_class',
+  objectId: '987654333',
+  endUserId: '987654334',
 };

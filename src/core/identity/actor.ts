@@ -22,7 +22,11 @@ export type Actor = {
     /** Component ids the token may configure and run; undefined for no list at all. */
     componentAccess: string[] | undefined;
     person: { id: number; name: string; email: string; role: ProjectRole } | undefined;
+    /** Only keys of programs have it: what they may do with data objects beyond what end users may. */
+    objects?: { ignoresRules: boolean; createsUsers: boolean; readsPublic: boolean } | undefined;
   };
+  /** The end user of the project's own application on whose behalf the call is made. */
+  endUser?: { id: number; username: string; groupIds: number[] } | undefined;
   /** X-KBC-RunId or the like: groups jobs, files and events. */
   runId: string | undefined;
   /** For the event log. */

@@ -18,6 +18,7 @@ import {
 } from './token-model.ts';
 import {
   type CredentialOwner,
+  deleteExpiredBearers,
   deleteToken,
   findBranch,
   findToken,
@@ -31,6 +32,12 @@ import {
   type TokenRecord,
   updateToken,
 } from './token-store.ts';
+
+/** As clients know it from the original; who has less than a minute left asks for another. */
+const BEARER_SECONDS = 900;
+
+/** Kinds of credentials in whose name jobs are made. */
+const JOB_TOKENS = ['storage', 'application', 'account-key', 'api-key'] as const;
 
 /** What a call brings along besides its token. */
 export type CallOrigin = {
@@ -56,14 +63,57 @@ export class Identity {
 
   /** A Storage token's text to its actor. Whatever is wrong with the token, the answer is the same and never has it in. */
   async authenticateStorageToken(secret: string, call: CallOrigin = {}): Promise<Actor> {
-    const token = await this.#authenticate('storage', secret);
+    const token = await this.#authenticate(['storage'], secret);
     const actor = this.#actorOf(token, call);
     return call.branchId === undefined ? actor : this.selectBranch(actor, call.branchId);
   }
 
+  /** A key that opens one project, of a person or of a program, to its actor. */
+  async authenticateProjectKey(secret: string, call: CallOrigin = {}): Promise<Actor> {
+    const token = await this.#authenticate(['account-key', 'api-key'], secret);
+    return this.#actorOf(token, call);
+  }
+
+  /** A short-lived token for an application's id and secret. Which of the two is wrong is not told. */
+  async exchangeApplication(
+    clientId: string,
+    clientSecret: string,
+  ): Promise<{ secret: string; expiresInSeconds: number }> {
+    const application = await this.#application(clientId, clientSecret);
+    const expiresAt = new Date(this.#clock.now().getTime() + BEARER_SECONDS * 1000);
+    return this.#db.transaction(async (tx) => {
+      await deleteExpiredBearers(tx, application.id, this.#clock.now());
+      const { secret } = await this.issue(tx, {
+        kind: 'bearer',
+        projectId: application.projectId,
+        description: application.description,
+        creatorTokenId: application.id,
+        expiresAt,
+      });
+      return { secret, expiresInSeconds: BEARER_SECONDS };
+    });
+  }
+
+  /** A bearer token's text to the actor of its application, whose rights are asked for anew each time. */
+  async authenticateBearer(secret: string, call: CallOrigin = {}): Promise<Actor> {
+    const bearer = await this.#authenticate(['bearer'], secret);
+    const { projectId, creator } = bearer;
+    if (projectId === undefined || creator === undefined) throw errors.unauthenticated();
+    const application = await this.#cache.get(`id:${creator.id}`, () =>
+      findToken(this.#db, projectId, creator.id, ['application']),
+    );
+    if (!application || !this.#isUsable(application)) throw errors.unauthenticated();
+    return this.#actorOf(application, call);
+  }
+
+  /** An application's id and secret themselves, for clients that send them with every call. */
+  async authenticateApplication(clientId: string, clientSecret: string, call: CallOrigin = {}): Promise<Actor> {
+    return this.#actorOf(await this.#application(clientId, clientSecret), call);
+  }
+
   /** A manage token's text to the person whose it is. */
   async authenticateManageToken(secret: string): Promise<Manager> {
-    const token = await this.#authenticate('manage', secret);
+    const token = await this.#authenticate(['manage'], secret);
     if (!token.person) throw errors.unauthenticated();
     const { id, description, createdAt, expiresAt, person, isSuperAdmin } = token;
     const { name, email } = person;
@@ -82,7 +132,7 @@ export class Identity {
     runId: string;
     origin: { address?: string; userAgent?: string };
   }): Promise<Actor> {
-    const token = await findToken(this.#db, job.projectId, job.token.id);
+    const token = await findToken(this.#db, job.projectId, job.token.id, JOB_TOKENS);
     if (!token || !this.#isUsable(token)) throw identityErrors.tokenGone(job.token.id);
     const actor = this.#actorOf(token, { runId: job.runId, origin: job.origin });
     return this.selectBranch(actor, job.branchId);
@@ -207,10 +257,16 @@ export class Identity {
     return { token, secret };
   }
 
-  async #authenticate(kind: 'storage' | 'manage', secret: string): Promise<KnownToken> {
+  async #application(clientId: string, clientSecret: string): Promise<KnownToken> {
+    const application = await this.#authenticate(['application'], clientSecret);
+    if (application.publicId !== clientId) throw errors.unauthenticated();
+    return application;
+  }
+
+  async #authenticate(kinds: readonly TokenKind[], secret: string): Promise<KnownToken> {
     const hash = hashSecret(secret);
-    const token = await this.#cache.get(`${kind}:${hash.toString('base64')}`, () =>
-      findTokenBySecret(this.#db, kind, hash),
+    const token = await this.#cache.get(`${kinds[0]}:${hash.toString('base64')}`, () =>
+      findTokenBySecret(this.#db, kinds, hash),
     );
     if (!token || !this.#isUsable(token)) throw errors.unauthenticated();
     return token;
@@ -222,7 +278,8 @@ export class Identity {
 
   #actorOf(token: KnownToken, call: CallOrigin): Actor {
     if (token.projectId === undefined || token.defaultBranchId === undefined) throw errors.unauthenticated();
-    const all = token.isMaster;
+    // A person's key or application has that person's rights in the project.
+    const all = token.isMaster || token.kind === 'account-key' || token.kind === 'application';
     return {
       projectId: token.projectId,
       branchId: token.defaultBranchId,
@@ -239,6 +296,7 @@ export class Identity {
         bucketPermissions: token.bucketPermissions,
         componentAccess: token.componentAccess,
         person: all ? token.person : undefined,
+        ...(token.kind === 'api-key' && { objects: objectRightsOf(token.rights) }),
       },
       runId: call.runId,
       origin: { address: call.origin?.address, userAgent: call.origin?.userAgent },
@@ -291,11 +349,20 @@ function makeSecret(kind: TokenKind, id: number, projectId: number | undefined):
       return `${projectId}-${id}-${randomToken(30)}`;
     case 'manage':
     case 'application':
+    case 'bearer':
       return randomToken(30);
     case 'account-key':
     case 'api-key':
       return randomBytes(20).toString('hex');
   }
+}
+
+function objectRightsOf(rights: TokenRights): NonNullable<Actor['token']['objects']> {
+  return {
+    ignoresRules: rights.ignoreAcl === true,
+    createsUsers: rights.canCreateUsers === true,
+    readsPublic: rights.canReadPublic === true,
+  };
 }
 
 function rightsOf(input: NewToken): TokenRights {

@@ -2,9 +2,9 @@ import type { BucketRight, ProjectRole } from './actor.ts';
 
 /**
  * `storage`: works in one project. `manage`: a person's, across projects. `application`: a client id and secret that are
- * exchanged for short-lived tokens. `account-key`: a person's, in one project. `api-key`: a program's, in one project.
+ * exchanged for short-lived tokens (`bearer`). `account-key`: a person's, in one project. `api-key`: a program's, in one project.
  */
-export type TokenKind = 'storage' | 'manage' | 'application' | 'account-key' | 'api-key';
+export type TokenKind = 'storage' | 'manage' | 'application' | 'bearer' | 'account-key' | 'api-key';
 
 /** What a token may do beyond its bucket and component lists. Absent: no. */
 export type TokenRights = {
@@ -17,6 +17,10 @@ export type TokenRights = {
   canManageProtectedDefaultBranch?: boolean;
   /** API keys: access rules of data objects do not hold. */
   ignoreAcl?: boolean;
+  /** API keys: may make end users. */
+  canCreateUsers?: boolean;
+  /** API keys: may read, without an end user, what is open to everybody. */
+  canReadPublic?: boolean;
 };
 
 /** A credential without its secret, which nobody knows but its holder. */

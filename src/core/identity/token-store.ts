@@ -43,16 +43,25 @@ const SELECT = sql`
   left join branches b on b.project_id = t.project_id and b.is_default`;
 
 /** By the hash of the secret, in projects that still exist. */
-export async function findTokenBySecret(db: Db, kind: TokenKind, secretHash: Buffer): Promise<KnownToken | undefined> {
+export async function findTokenBySecret(
+  db: Db,
+  kinds: readonly TokenKind[],
+  secretHash: Buffer,
+): Promise<KnownToken | undefined> {
   const row = await db.one<TokenRow>(
-    sql`${SELECT} where t.secret_hash = ${secretHash} and t.kind = ${kind} and pr.deleted_at is null`,
+    sql`${SELECT} where t.secret_hash = ${secretHash} and t.kind = any(${kinds}) and pr.deleted_at is null`,
   );
   return row && toToken(row);
 }
 
-export async function findToken(db: Db, projectId: number, id: number): Promise<KnownToken | undefined> {
+export async function findToken(
+  db: Db,
+  projectId: number,
+  id: number,
+  kinds: readonly TokenKind[] = ['storage'],
+): Promise<KnownToken | undefined> {
   const row = await db.one<TokenRow>(
-    sql`${SELECT} where t.project_id = ${projectId} and t.id = ${id} and t.kind = 'storage' and pr.deleted_at is null`,
+    sql`${SELECT} where t.project_id = ${projectId} and t.id = ${id} and t.kind = any(${kinds}) and pr.deleted_at is null`,
   );
   return row && toToken(row);
 }
@@ -121,6 +130,12 @@ export async function updateToken(
 
 export async function deleteToken(db: Db, id: number): Promise<void> {
   await db.query(sql`delete from tokens where id = ${id}`);
+}
+
+export async function deleteExpiredBearers(db: Db, applicationId: number, now: Date): Promise<void> {
+  await db.query(
+    sql`delete from tokens where kind = 'bearer' and creator_token_id = ${applicationId} and expires_at <= ${now}`,
+  );
 }
 
 export type CredentialOwner = { projectId: number } | { personId: number };

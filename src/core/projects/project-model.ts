@@ -16,6 +16,8 @@ export type Project = {
   defaultBranchId: number;
 };
 
+export type ProjectOwner = { id: number; email: string; name: string; hasPassword: boolean };
+
 /** The limits the platform itself reads from a project, with what holds where the project says nothing. */
 export const PROJECT_LIMITS = {
   /** Running jobs of the storage lane. */

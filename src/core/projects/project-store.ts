@@ -1,7 +1,7 @@
 import type { Db } from '../../db/database.ts';
 import { sql } from '../../db/sql.ts';
 import type { ProjectRole } from '../identity/actor.ts';
-import type { Branch, Project } from './project-model.ts';
+import type { Branch, Project, ProjectOwner } from './project-model.ts';
 
 type ProjectRow = {
   id: number;
@@ -30,6 +30,14 @@ const SELECT = sql`
 export async function findProject(db: Db, id: number): Promise<Project | undefined> {
   const row = await db.one<ProjectRow>(sql`${SELECT} and p.id = ${id}`);
   return row && toProject(row);
+}
+
+/** Who has looked after the project for the longest time. */
+export async function findOwner(db: Db, projectId: number): Promise<ProjectOwner | undefined> {
+  return db.one<ProjectOwner>(sql`
+    select p.id, p.email, p.name, p.password_hash is not null as "hasPassword"
+    from project_members m join persons p on p.id = m.person_id
+    where m.project_id = ${projectId} and m.role = 'admin' order by m.created_at, p.id limit 1`);
 }
 
 export async function listProjects(db: Db, memberId: number | undefined): Promise<Project[]> {

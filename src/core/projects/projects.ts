@@ -7,10 +7,11 @@ import type { Identity } from '../identity/identity.ts';
 import { hashPassword } from '../identity/password.ts';
 import { type Credentials, type ProjectCredentials, toCredentials, toProjectCredentials } from './credentials.ts';
 import { projectErrors } from './project-errors.ts';
-import { type Branch, isSlug, type Project, slugify } from './project-model.ts';
+import { type Branch, isSlug, type Project, type ProjectOwner, slugify } from './project-model.ts';
 import {
   findFirstAdmin,
   findFirstOrganization,
+  findOwner,
   findProject,
   freeSlug,
   insertBranch,
@@ -65,6 +66,11 @@ export class Projects {
     const project = await findProject(this.#db, actor.projectId);
     if (!project) throw projectErrors.notFound(actor.projectId);
     return project;
+  }
+
+  /** The person whose the actor's own project is. */
+  async owner(actor: Actor): Promise<ProjectOwner | undefined> {
+    return findOwner(this.#db, actor.projectId);
   }
 
   /** The projects a person may see: all of them for a super administrator. */

@@ -28,6 +28,7 @@ import { registerTableUploadRoutes } from './storage/table-upload-routes.ts';
 import { registerTicketRoutes } from './storage/ticket-routes.ts';
 import { registerTokenRoutes } from './storage/token-routes.ts';
 import { registerSyrupJobRoutes } from './syrup/job-routes.ts';
+import { registerProvisioningRoutes } from './syrup/provisioning-routes.ts';
 import { registerRunRoutes } from './syrup/run-routes.ts';
 import { compileSchema } from './validation.ts';
 
@@ -53,7 +54,7 @@ const STORAGE_ROUTES: readonly Register[] = [
 const MANAGE_ROUTES: readonly Register[] = [registerManageRoutes];
 const SERVICE_ROUTES: Readonly<Record<string, readonly Register[]>> = {
   queue: [registerQueueRoutes],
-  syrup: [registerRunRoutes, registerSyrupJobRoutes],
+  syrup: [registerRunRoutes, registerSyrupJobRoutes, registerProvisioningRoutes],
 };
 
 /** Mounts Storage at `/v2/storage`, Management at `/manage`, and every other service under its own prefix. */

@@ -108,7 +108,7 @@ export const NOT_BUILT_OF_SERVICES: Readonly<Record<string, readonly NotBuilt[]>
     ['POST', '(/docker)?(/branch/:branch)?/:component/action/:action'],
     ['GET', '(/docker)?/stats/project'],
     ['GET', '(/docker)?/stats/project/daily'],
-    ['GET POST PUT PATCH DELETE', '/(provisioning|orchestrator|transformation|oauth-v2|oauth|gooddata-writer)(/*)?'],
+    ['GET POST PUT PATCH DELETE', '/(orchestrator|transformation|oauth-v2|oauth|gooddata-writer)(/*)?'],
   ],
 };
 

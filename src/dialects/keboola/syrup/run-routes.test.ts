@@ -98,11 +98,7 @@ test('paths of other Syrup services are not taken for components', async (t) => 
   for (const url of ['/syrup/transformation/run', '/syrup/gooddata-writer/run', '/syrup/orchestrator/run']) {
     assert.equal((await app.request('POST', url, { config: '1' })).status, 501, url);
   }
-  for (const url of [
-    '/syrup/provisioning/mysql?type=sandbox',
-    '/syrup/orchestrator/orchestrations/1',
-    '/syrup/oauth-v2',
-  ]) {
+  for (const url of ['/syrup/orchestrator/orchestrations/1', '/syrup/oauth-v2']) {
     const answer = await app.request('GET', url);
     assert.equal(answer.status, 501, url);
     assert.equal((answer.body as { code: number }).code, 501);

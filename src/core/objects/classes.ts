@@ -1,0 +1,204 @@
+import type { Database, Transaction } from '../../db/database.ts';
+import type { EventName } from '../events/event-names.ts';
+import { type Events, eventFor } from '../events/events.ts';
+import type { Actor } from '../identity/actor.ts';
+import { ClassCache } from './class-cache.ts';
+import { CLASS_LIMITS, type ClassPatch, type NewClass, type ObjectClass, PROFILE_CLASS } from './class-model.ts';
+import {
+  changeObjectTable,
+  countObjects,
+  createObjectTable,
+  deleteClass,
+  findClass,
+  insertClass,
+  listClasses,
+  lockClass,
+  lockClassesOf,
+  lockObjectTable,
+  notifyClasses,
+  updateClass,
+} from './class-store.ts';
+import { numberFields, targetClasses } from './field-definitions.ts';
+import { assertCanRead, canManageObjects, canReadAllObjects, classRight } from './object-access.ts';
+import { objectErrors } from './object-errors.ts';
+
+const RESERVED_NAMES = ['self', 'user', 'users', 'acl'];
+
+/** The kinds of data objects of a project. */
+export class Classes {
+  readonly #db: Database;
+  readonly #events: Events;
+  readonly #cache: ClassCache;
+
+  constructor(parts: { db: Database; events: Events }) {
+    this.#db = parts.db;
+    this.#events = parts.events;
+    this.#cache = new ClassCache(parts.db);
+  }
+
+  /** By name, or whether the actor may see it or not: for operations on its objects, which have rights of their own. */
+  async resolve(actor: Actor, name: string): Promise<ObjectClass> {
+    const wanted = name.toLowerCase();
+    const found = await this.#cache.find(actor.projectId, wanted);
+    if (found) return found;
+    if (wanted === PROFILE_CLASS) return this.#db.transaction((tx) => this.ensureProfiles(tx, actor));
+    throw objectErrors.classNotFound();
+  }
+
+  /** What is remembered of classes has turned out to be old. */
+  forget(): void {
+    this.#cache.clear();
+  }
+
+  async get(actor: Actor, name: string): Promise<ObjectClass> {
+    const found = await this.resolve(actor, name).catch((error: unknown) => {
+      throw (error as { code?: string }).code === 'class.not-found' ? objectErrors.notFound() : error;
+    });
+    assertCanRead(actor, found);
+    return found;
+  }
+
+  /** Those the actor may read, by name. `after` is a name; with `back` the page ends before it. */
+  async list(
+    actor: Actor,
+    page: { limit: number; after?: string | undefined; back?: boolean; prefix?: string | undefined },
+  ): Promise<ObjectClass[]> {
+    const { back = false } = page;
+    if (canReadAllObjects(actor)) return listClasses(this.#db, actor.projectId, { ...page, back });
+    const all = await listClasses(this.#db, actor.projectId, { back: false, limit: CLASS_LIMITS.classes });
+    const visible = all.filter((one) => classRight(actor, one) !== 'none').map(({ name }) => name);
+    return listClasses(this.#db, actor.projectId, { ...page, back, names: visible });
+  }
+
+  /** How many objects each has: exact to a thousand, then about right. */
+  async counts(actor: Actor, classes: readonly ObjectClass[]): Promise<number[]> {
+    return countObjects(
+      this.#db,
+      classes.filter(({ projectId }) => projectId === actor.projectId),
+    );
+  }
+
+  async create(actor: Actor, input: NewClass): Promise<ObjectClass> {
+    if (!canManageObjects(actor)) throw objectErrors.noPermission();
+    const name = readName(input.name);
+    return this.#db.transaction(async (tx) => {
+      const count = await lockClassesOf(tx, actor.projectId);
+      if (count >= CLASS_LIMITS.classes) throw objectErrors.classLimit(CLASS_LIMITS.classes);
+      await this.#checkTargets(tx, actor, name, input.fields);
+      return this.#create(tx, actor, { ...input, name });
+    });
+  }
+
+  async update(actor: Actor, name: string, patch: ClassPatch): Promise<ObjectClass> {
+    if (!canManageObjects(actor)) throw objectErrors.noPermission();
+    await this.get(actor, name);
+    return this.#db.transaction(async (tx) => {
+      const known = await findClass(tx, actor.projectId, name.toLowerCase());
+      if (!known) throw objectErrors.notFound();
+      if (patch.fields) await this.#checkTargets(tx, actor, known.name, patch.fields);
+      // The table before the row, as whoever writes objects does it: else the two could wait for each other.
+      if (patch.fields && known.sourceTableId === undefined) await lockObjectTable(tx, known.id);
+      const before = await lockClass(tx, actor.projectId, known.name);
+      if (!before) throw objectErrors.notFound();
+      const expected = patch.expectedRevision;
+      if (expected !== undefined && expected !== before.revision)
+        throw objectErrors.revision(expected, before.revision);
+      const fields = patch.fields ? numberFields(patch.fields, before.fields) : before.fields;
+      const isChanged = JSON.stringify(fields) !== JSON.stringify(before.fields);
+      const after = await updateClass(tx, {
+        ...before,
+        fields,
+        revision: before.revision + (isChanged ? 1 : 0),
+        description: patch.description ?? before.description,
+        metadata: patch.metadata ?? before.metadata,
+        groupId: patch.groupId === undefined ? before.groupId : (patch.groupId ?? undefined),
+        groupRight: patch.groupRight ?? before.groupRight,
+        otherRight: patch.otherRight ?? before.otherRight,
+      });
+      if (isChanged) await changeObjectTable(tx, before, after);
+      await this.#report(tx, actor, 'class.updated', after, `Changed class "${after.name}"`);
+      return after;
+    });
+  }
+
+  /** With all of its objects. */
+  async delete(actor: Actor, name: string): Promise<void> {
+    const found = await this.get(actor, name);
+    if (!canManageObjects(actor) || found.name === PROFILE_CLASS) throw objectErrors.noPermission();
+    await this.#db.transaction(async (tx) => {
+      await lockObjectTable(tx, found.id);
+      await deleteClass(tx, found);
+      await this.#report(tx, actor, 'class.deleted', found, `Deleted class "${found.name}"`);
+    });
+  }
+
+  /** The class of end users' profiles, made when it is first asked for. */
+  async ensureProfiles(tx: Transaction, actor: Actor): Promise<ObjectClass> {
+    const known = await findClass(tx, actor.projectId, PROFILE_CLASS);
+    if (known) return known;
+    await lockClassesOf(tx, actor.projectId);
+    const made = await findClass(tx, actor.projectId, PROFILE_CLASS);
+    return made ?? this.#create(tx, actor, { name: PROFILE_CLASS, fields: [] });
+  }
+
+  async #create(tx: Transaction, actor: Actor, input: NewClass): Promise<ObjectClass> {
+    const created = await insertClass(tx, {
+      projectId: actor.projectId,
+      name: input.name,
+      description: input.description ?? '',
+      fields: numberFields(input.fields, []),
+      metadata: input.metadata ?? {},
+      groupId: input.groupId,
+      groupRight: input.groupRight ?? 'create_objects',
+      otherRight: input.otherRight ?? 'create_objects',
+    });
+    if (!created) throw objectErrors.invalid({ name: ['This field must be unique.'] });
+    await createObjectTable(tx, created);
+    await this.#report(tx, actor, 'class.created', created, `Created class "${created.name}"`);
+    return created;
+  }
+
+  async #checkTargets(tx: Transaction, actor: Actor, name: string, fields: NewClass['fields']): Promise<void> {
+    for (const target of targetClasses(fields)) {
+      const isThere = target === name || (await findClass(tx, actor.projectId, target)) !== undefined;
+      if (!isThere) throw objectErrors.invalid({ schema: ['Class specified by target is missing.'] });
+    }
+  }
+
+  async #report(
+    tx: Transaction,
+    actor: Actor,
+    name: Extract<EventName, `class.${string}`>,
+    of: ObjectClass,
+    message: string,
+  ): Promise<void> {
+    await notifyClasses(tx);
+    tx.afterCommit(() => this.#cache.clear());
+    await this.#events.append(
+      tx,
+      eventFor(actor, {
+        name,
+        component: 'storage',
+        type: 'info',
+        message,
+        objectType: 'class',
+        objectId: String(of.id),
+        objectName: of.name,
+        params: { revision: of.revision },
+      }),
+    );
+  }
+}
+
+function readName(text: string): string {
+  const name = text.toLowerCase();
+  const problems: string[] = [];
+  if (name === '') problems.push('This field may not be blank.');
+  else if (name.length > CLASS_LIMITS.nameLength)
+    problems.push(`Ensure this field has no more than ${CLASS_LIMITS.nameLength} characters.`);
+  else if (!/^[a-z][a-z0-9_]*$/.test(name))
+    problems.push('This value must begin with a letter and may only contain letters, digits and underscores.');
+  else if (RESERVED_NAMES.includes(name)) problems.push('Unable to use that value. Please choose a different one.');
+  if (problems.length > 0) throw objectErrors.invalid({ name: problems });
+  return name;
+}

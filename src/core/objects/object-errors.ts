@@ -1,0 +1,34 @@
+import { AppError } from '../errors.ts';
+
+/** Problems of input by the name of the member they are about; `record` for the whole. */
+export type FieldProblems = Record<string, string[]>;
+
+export const RECORD = 'record';
+
+export const objectErrors = {
+  classNotFound: () => new AppError('not-found', 'class.not-found', 'Class was not found.'),
+  classLimit: (limit: number) => new AppError('limit', 'class.limit', `Class count exceeded (${limit}).`),
+  notFound: () => new AppError('not-found', 'object.not-found', 'Not found.'),
+  userNotFound: () => new AppError('not-found', 'end-user.not-found', 'Not found.'),
+  /** Tells all problems at once, each at its member. */
+  invalid: (fields: FieldProblems) =>
+    new AppError(
+      'invalid',
+      'object.invalid',
+      Object.entries(fields)
+        .map(([name, problems]) => `${name}: ${problems.join(' ')}`)
+        .join(' '),
+      { details: { fields } },
+    ),
+  revision: (expected: number, actual: number) =>
+    new AppError('invalid', 'object.revision', `Revision mismatch. Expected ${expected}, got ${actual}.`, {
+      details: { parameter: 'expected_revision' },
+    }),
+  query: (problem: string) => new AppError('invalid', 'object.query', problem, { details: { parameter: 'query' } }),
+  order: (problem = 'Cannot use specified order_by field.') => new AppError('invalid', 'object.order', problem),
+  page: () => new AppError('invalid', 'object.page', 'Incorrect page parameter provided.'),
+  noPermission: () => new AppError('forbidden', 'access.denied', 'You do not have permission to perform this action.'),
+  tooSlow: () => new AppError('unavailable', 'object.too-slow', 'Requested query took too long. Timeout was reached.'),
+  wrongUsername: () => new AppError('unauthenticated', 'end-user.unknown', 'Invalid username.'),
+  wrongPassword: () => new AppError('unauthenticated', 'end-user.wrong-password', 'Invalid password.'),
+};

@@ -1,0 +1,291 @@
+import type { Db } from '../../db/database.ts';
+import { type FilterColumn, filterToSql } from '../../db/filter-sql.ts';
+import { type Sql, sql } from '../../db/sql.ts';
+import type { Order } from '../../lib/filter.ts';
+import type { ObjectClass } from './class-model.ts';
+import { ISO_FORMAT, idsOf, tableOf } from './class-store.ts';
+import { columnsOf } from './object-columns-store.ts';
+import type { ObjectQuery, ObjectRight } from './object-model.ts';
+
+/** Whose objects a caller sees; undefined for who sees all. */
+export type Viewer = { userId: number | undefined; groupIds: number[] } | undefined;
+
+export type DocumentRow = {
+  id: number;
+  revision: number;
+  shape: number;
+  ownerId: number | null;
+  groupId: number | null;
+  document: string;
+};
+
+export type StoredRow = DocumentRow & {
+  ownerRight: ObjectRight;
+  groupRight: ObjectRight;
+  otherRight: ObjectRight;
+};
+
+export type ObjectRecord = {
+  values: string;
+  ownerId: number | null;
+  ownerRight: ObjectRight;
+  groupId: number | null;
+  groupRight: ObjectRight;
+  otherRight: ObjectRight;
+};
+
+type Parts = Record<
+  'id' | 'createdAt' | 'updatedAt' | 'revision' | 'ownerId' | 'ownerRight' | 'groupId' | 'groupRight' | 'otherRight',
+  Sql
+> & { values: Sql; channel: Sql; channelRoom: Sql };
+
+/** The whole document as text, put together where ids and times are given out, so that no reader has to do it. */
+function documentOf(parts: Parts): Sql {
+  return sql`('{"id":' || ${parts.id} || ',"created_at":"' || to_char(${parts.createdAt}, ${ISO_FORMAT})
+    || '","updated_at":"' || to_char(${parts.updatedAt}, ${ISO_FORMAT}) || '","revision":' || ${parts.revision}
+    || ',"owner":' || coalesce(${parts.ownerId}::text, 'null') || ',"owner_permissions":"' || ${parts.ownerRight}
+    || '","group":' || coalesce(${parts.groupId}::text, 'null') || ',"group_permissions":"' || ${parts.groupRight}
+    || '","other_permissions":"' || ${parts.otherRight}
+    || '","channel":' || coalesce(to_json(${parts.channel})::text, 'null')
+    || ',"channel_room":' || coalesce(to_json(${parts.channelRoom})::text, 'null')
+    || case ${parts.values} when '{}' then '}' else ',' || substr(${parts.values}, 2) end)::json`;
+}
+
+const LISTED = sql`id, revision, shape, owner_id as "ownerId", group_id as "groupId", document::text as document`;
+const COLUMNS = sql`id, revision, shape, owner_id, group_id, document::text as document`;
+
+type Packed = { rows: string | null };
+
+/**
+ * A whole page in one text, a line for each object: taking rows and columns apart one by one is most of what a listing
+ * costs the driver. A document is one line, since JSON has no line breaks but those we do not write.
+ */
+const PACKED = sql`string_agg(id || ' ' || revision || ' ' || shape || ' ' || coalesce(owner_id, 0) || ' '
+  || coalesce(group_id, 0) || ' ' || document, chr(10))`;
+
+function unpack(page: Packed | undefined): DocumentRow[] {
+  if (!page?.rows) return [];
+  return page.rows.split('\n').map((line) => {
+    const at = line.indexOf('{');
+    const [id, revision, shape, ownerId, groupId] = line.slice(0, at).split(' ').map(Number);
+    return {
+      id: id ?? 0,
+      revision: revision ?? 0,
+      shape: shape ?? 0,
+      ownerId: ownerId || null,
+      groupId: groupId || null,
+      document: line.slice(at),
+    };
+  });
+}
+
+const STORED = sql`${LISTED}, owner_right as "ownerRight", group_right as "groupRight", other_right as "otherRight"`;
+
+export async function findObjects(db: Db, classId: number, ids: readonly number[]): Promise<StoredRow[]> {
+  return db.query<StoredRow>(sql`select ${STORED} from ${tableOf(classId)} where id = any(${ids}::bigint[])`);
+}
+
+/** Which of the ids are there. */
+export async function knownIds(db: Db, classId: number, ids: readonly number[]): Promise<number[]> {
+  const rows = await db.query<{ id: number }>(sql`select id from ${tableOf(classId)} where id = any(${ids}::bigint[])`);
+  return rows.map(({ id }) => id);
+}
+
+export async function listObjects(db: Db, of: ObjectClass, query: ObjectQuery, viewer: Viewer): Promise<DocumentRow[]> {
+  if (query.limit === 0) return [];
+  const columns = columnsOf(of.fields);
+  const where = conditions(columns, query, viewer);
+  const steps = keysetSteps(columns, query);
+  const found: DocumentRow[] = [];
+  for (const { condition, order } of steps) {
+    const all = condition ? [...where, condition] : where;
+    const page = await db.one<Packed>(sql`
+      select ${PACKED} as rows from (
+        select ${COLUMNS} from ${tableOf(of.id)} ${whereOf(all)}
+        order by ${order} limit ${query.limit - found.length}) page`);
+    const rows = unpack(page);
+    found.push(...rows);
+    if (found.length === query.limit) break;
+  }
+  return query.back ? found.reverse() : found;
+}
+
+/** Whether a listing is of the plainest sort, which can be read together with others: everything after an id. */
+export function isPlain({ filter, order, back }: ObjectQuery, viewer: Viewer): boolean {
+  return filter === undefined && order === undefined && back !== true && viewer === undefined;
+}
+
+/** Several plain listings at once, in their order. */
+export async function listPlain(
+  db: Db,
+  classId: number,
+  pages: readonly { after: number; limit: number }[],
+): Promise<DocumentRow[][]> {
+  const found = await db.query<Packed>(sql`
+    select (
+      select ${PACKED} from (
+        select ${COLUMNS} from ${tableOf(classId)} where id > wanted.after order by id limit wanted.size) page
+    ) as rows
+    from unnest(${pages.map(({ after }) => after)}::bigint[], ${pages.map(({ limit }) => limit)}::integer[])
+      with ordinality as wanted (after, size, place)
+    order by place`);
+  return found.map(unpack);
+}
+
+export async function countMatching(db: Db, of: ObjectClass, query: ObjectQuery, viewer: Viewer): Promise<number> {
+  const row = await db.one<{ count: number }>(sql`
+    select count(*) as count from ${tableOf(of.id)} ${whereOf(conditions(columnsOf(of.fields), query, viewer))}`);
+  return row?.count ?? 0;
+}
+
+/** Nothing is written, and nothing returned, when the class has another revision by now. The answer is in order. */
+export async function insertObjects(db: Db, of: ObjectClass, records: readonly ObjectRecord[]): Promise<DocumentRow[]> {
+  const column = <Key extends keyof ObjectRecord>(key: Key) => records.map((record) => record[key]);
+  const document = documentOf({
+    id: sql`id`,
+    createdAt: sql`now()`,
+    updatedAt: sql`now()`,
+    revision: sql`1`,
+    ownerId: sql`owner_id`,
+    ownerRight: sql`owner_right`,
+    groupId: sql`group_id`,
+    groupRight: sql`group_right`,
+    otherRight: sql`other_right`,
+    channel: sql`null::text`,
+    channelRoom: sql`null::text`,
+    values: sql`"values"`,
+  });
+  const rows = await db.query<DocumentRow>(sql`
+    insert into ${tableOf(of.id)}
+      (id, shape, owner_id, owner_right, group_id, group_right, other_right, document)
+    select id, ${of.revision}::integer, owner_id, owner_right, group_id, group_right, other_right, ${document}
+    from (
+      select nextval(${idsOf(of.projectId)}) as id, record.*
+      from unnest(${column('values')}::text[], ${column('ownerId')}::bigint[], ${column('ownerRight')}::text[],
+          ${column('groupId')}::bigint[], ${column('groupRight')}::text[], ${column('otherRight')}::text[])
+        as record ("values", owner_id, owner_right, group_id, group_right, other_right)
+      where ${isCurrent(of)}
+      -- Keeps the ids from being given out more than once per row.
+      offset 0) numbered
+    returning ${LISTED}`);
+  return rows.sort((a, b) => a.id - b.id);
+}
+
+/** Undefined when the object or its class has another revision by now. */
+export async function updateObject(
+  db: Db,
+  of: ObjectClass,
+  before: Pick<StoredRow, 'id' | 'revision'>,
+  record: ObjectRecord,
+): Promise<DocumentRow | undefined> {
+  const document = documentOf({
+    id: sql`id`,
+    createdAt: sql`created_at`,
+    updatedAt: sql`now()`,
+    revision: sql`(revision + 1)`,
+    ownerId: sql`${record.ownerId}::bigint`,
+    ownerRight: sql`${record.ownerRight}::text`,
+    groupId: sql`${record.groupId}::bigint`,
+    groupRight: sql`${record.groupRight}::text`,
+    otherRight: sql`${record.otherRight}::text`,
+    channel: sql`channel`,
+    channelRoom: sql`channel_room`,
+    values: sql`${record.values}::text`,
+  });
+  return db.one<DocumentRow>(sql`
+    update ${tableOf(of.id)} set shape = ${of.revision}, revision = revision + 1, updated_at = now(),
+      owner_id = ${record.ownerId}, owner_right = ${record.ownerRight}, group_id = ${record.groupId},
+      group_right = ${record.groupRight}, other_right = ${record.otherRight}, document = ${document}
+    where id = ${before.id} and revision = ${before.revision} and ${isCurrent(of)}
+    returning ${LISTED}`);
+}
+
+export async function deleteObject(db: Db, classId: number, id: number): Promise<boolean> {
+  return (await db.query(sql`delete from ${tableOf(classId)} where id = ${id} returning id`)).length > 0;
+}
+
+export async function deleteObjectsOf(db: Db, classId: number, ownerId: number): Promise<void> {
+  await db.query(sql`delete from ${tableOf(classId)} where owner_id = ${ownerId}`);
+}
+
+/**
+ * Whoever changes the fields of a class holds the lock of its table, for which this statement has waited; so what it
+ * reads here is newer than that change.
+ */
+function isCurrent(of: ObjectClass): Sql {
+  return sql`(select c.revision from millrace.object_classes c where c.id = ${of.id}) = ${of.revision}`;
+}
+
+function conditions(columns: Record<string, FilterColumn>, { filter }: ObjectQuery, viewer: Viewer): Sql[] {
+  const where: Sql[] = [];
+  if (filter) where.push(filterToSql(filter, columns));
+  if (viewer) {
+    const visible = sql`('read', 'write', 'full')`;
+    const groups =
+      viewer.groupIds.length > 0
+        ? sql` or (group_right in ${visible} and group_id = any(${viewer.groupIds}::bigint[]))`
+        : sql.empty;
+    const own =
+      viewer.userId === undefined ? sql.empty : sql` or (owner_id = ${viewer.userId} and owner_right in ${visible})`;
+    where.push(sql`(other_right in ${visible}${own}${groups})`);
+  }
+  return where;
+}
+
+function whereOf(conditions: readonly Sql[]): Sql {
+  return conditions.length === 0 ? sql.empty : sql`where ${sql.join(conditions, sql` and `)}`;
+}
+
+type Step = { condition: Sql | undefined; order: Sql };
+
+/**
+ * What to read, in this order, until the page is full. Rows without a value come last in ascending order and first in
+ * descending; they are read on their own, because only a plain comparison of rows lets an index find the place.
+ */
+function keysetSteps(columns: Record<string, FilterColumn>, query: ObjectQuery): Step[] {
+  const { order, cursor, back = false } = query;
+  const isDescending = ((order?.direction ?? 'asc') === 'desc') !== back;
+  const direction = isDescending ? sql`desc` : sql`asc`;
+  const after = isDescending ? sql`<` : sql`>`;
+  const byId = (id: number) => sql`id ${after} ${id}`;
+  if (!order || order.field === 'id') return [{ condition: cursor && byId(cursor.id), order: sql`id ${direction}` }];
+  const { column, type } = requireColumn(columns, order);
+  const orderByBoth = sql`${column} ${direction}, id ${direction}`;
+  if (!cursor) return [{ condition: undefined, order: orderByBoth }];
+  const hasValue = cursor.value !== undefined && cursor.value !== null;
+  const place = sql`${cursor.value ?? null}::text::${sql.name(PARAMETERS[type] ?? 'text')}`;
+  const valued: Step = {
+    condition: hasValue ? sql`(${column}, id) ${after} (${place}, ${cursor.id})` : sql`${column} is not null`,
+    order: orderByBoth,
+  };
+  const empty: Step = {
+    condition: hasValue ? sql`${column} is null` : sql`(${column} is null and ${byId(cursor.id)})`,
+    order: sql`id ${direction}`,
+  };
+  if (isDescending) return hasValue ? [valued] : [empty, valued];
+  return hasValue ? [valued, empty] : [empty];
+}
+
+const PARAMETERS: Partial<Record<FilterColumn['type'], string>> = {
+  integer: 'int8',
+  number: 'numeric',
+  boolean: 'bool',
+  date: 'timestamptz',
+};
+
+function requireColumn(columns: Record<string, FilterColumn>, { field }: Order): FilterColumn {
+  const column = columns[field];
+  if (!column) throw new Error(`No column for the order ${field}`);
+  return column;
+}
+
+/** The unique index a write failed on. */
+export function violatedIndex(error: unknown): string | undefined {
+  const { code, constraint } = (error ?? {}) as { code?: unknown; constraint?: unknown };
+  return code === '23505' && typeof constraint === 'string' ? constraint : undefined;
+}
+
+/** The class was deleted after we had looked it up. */
+export function isTableGone(error: unknown): boolean {
+  return (error as { code?: unknown } | null)?.code === '42P01';
+}

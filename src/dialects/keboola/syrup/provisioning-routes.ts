@@ -1,0 +1,135 @@
+import type { FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { AppError } from '../../../core/errors.ts';
+import type { WorkspaceKey } from '../../../core/workspaces/workspace-model.ts';
+import type { KeboolaApp, KeboolaDeps } from '../deps.ts';
+import { PROVISIONING_BACKENDS, type ProvisioningBackend, toCredentials, toTouch } from './provisioning-shape.ts';
+
+const BackendParams = Type.Object({ backend: Type.String() });
+const CredentialsParams = Type.Object({ backend: Type.String(), credentialsId: Type.String() });
+const TypeField = Type.Object({
+  type: Type.Optional(Type.String({ description: 'transformations (default), sandbox, writer, luckyguess' })),
+});
+const DEFAULT_TYPE = 'transformations';
+
+/** Credentials for databases, by the token that asks for them. */
+export function registerProvisioningRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
+  const { workspaces } = deps.core;
+  const base = '/provisioning/:backend';
+  const one = `${base}/:credentialsId`;
+
+  const backendOf = (name: string): ProvisioningBackend => {
+    const found = Object.hasOwn(PROVISIONING_BACKENDS, name) ? PROVISIONING_BACKENDS[name] : undefined;
+    if (!found || !workspaces.has(found.backend)) throw backendNotFound(name);
+    return found;
+  };
+  const keyOf = (params: { backend: string; credentialsId: string }): WorkspaceKey => {
+    const { backend } = backendOf(params.backend);
+    if (!/^\d{1,15}$/.test(params.credentialsId))
+      throw new AppError('not-found', 'workspace.not-found', 'Credentials not found.');
+    return { backend, id: Number(params.credentialsId) };
+  };
+
+  const show = async (request: FastifyRequest, backendName: string, key: WorkspaceKey) => {
+    const { workspace, login, isInUse } = await workspaces.get(request.actor, key);
+    return {
+      id: workspace.id,
+      credentials: toCredentials(workspace, login, { backendName, clientHost: hostOf(request) }),
+      inUse: isInUse,
+      ...toTouch(workspace),
+      canExtend: workspace.canExtend,
+      status: 'ok',
+    };
+  };
+
+  app.post(
+    base,
+    { schema: { summary: 'Create credentials, or get those there are', params: BackendParams } },
+    async (request, reply) => {
+      const { backend: backendName } = request.params;
+      const { backend, types, lifetimeSeconds } = backendOf(backendName);
+      const type = typeOf((request.body as { type?: unknown } | undefined)?.type, types);
+      const { workspace, login } = await workspaces.ensure(request.actor, {
+        backend,
+        purpose: type,
+        lifetimeSeconds: lifetimeSeconds[type],
+      });
+      reply.code(201);
+      return {
+        credentials: toCredentials(workspace, login, { backendName, clientHost: hostOf(request) }),
+        id: workspace.id,
+        status: 'ok',
+        ...toTouch(workspace),
+        url: `${backendName}/${workspace.id}`,
+      };
+    },
+  );
+
+  app.get(
+    base,
+    { schema: { summary: 'Credentials of a type', params: BackendParams, querystring: TypeField } },
+    async (request) => {
+      const { backend: backendName } = request.params;
+      const { backend, types } = backendOf(backendName);
+      return show(request, backendName, { backend, purpose: typeOf(request.query.type, types) });
+    },
+  );
+
+  app.get(one, { schema: { summary: 'Credentials', params: CredentialsParams } }, async (request) =>
+    show(request, request.params.backend, keyOf(request.params)),
+  );
+
+  app.delete(one, { schema: { summary: 'Drop credentials', params: CredentialsParams } }, async (request) => {
+    await workspaces.drop(request.actor, keyOf(request.params));
+    return { status: 'ok' };
+  });
+
+  app.post(`${one}/kill`, { schema: { summary: 'End all sessions', params: CredentialsParams } }, async (request) => {
+    await workspaces.kill(request.actor, keyOf(request.params));
+    return { status: 'ok' };
+  });
+
+  app.post(
+    `${one}/extend`,
+    { schema: { summary: 'Begin the lifetime anew', params: CredentialsParams } },
+    async (request) => {
+      const workspace = await workspaces.extend(request.actor, keyOf(request.params));
+      return { id: workspace.id, ...toTouch(workspace) };
+    },
+  );
+
+  // Only containers are made and dropped asynchronously, and there is no backend for them here.
+  const refuseAsync = async (request: FastifyRequest): Promise<never> => {
+    const { backend } = request.params as { backend: string };
+    backendOf(backend);
+    throw new AppError(
+      'invalid',
+      'workspace.not-asynchronous',
+      `Asynchronous actions are not supported for '${backend}'; use /${backend} instead.`,
+    );
+  };
+  const hidden = { schema: { hide: true } };
+  app.post('/provisioning/async/:backend', hidden, refuseAsync);
+  app.post('/provisioning/async/:backend/transformation', hidden, refuseAsync);
+  app.delete('/provisioning/async/:backend/:credentialsId', hidden, refuseAsync);
+  app.post('/provisioning/async/:backend/:credentialsId/:act', hidden, refuseAsync);
+}
+
+function backendNotFound(name: string): AppError {
+  return new AppError('not-found', 'workspace.backend-not-found', `'${name}' not found.`);
+}
+
+function typeOf(value: unknown, types: readonly string[]): string {
+  if (value === undefined || value === null || value === '') return DEFAULT_TYPE;
+  if (typeof value === 'string' && types.includes(value)) return value;
+  throw new AppError(
+    'invalid',
+    'workspace.type-unknown',
+    `Unknown type ${JSON.stringify(value)}. Possible types are ${types.join(', ')}.`,
+  );
+}
+
+/** Without the port; the server that the credentials are for is on the same machine. */
+function hostOf(request: FastifyRequest): string {
+  return request.hostname;
+}

@@ -1,0 +1,113 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { errors } from '../../core/errors.ts';
+import type { Actor } from '../../core/identity/actor.ts';
+import { isPreflight, registerAuth } from './auth.ts';
+import { registerBatchRoutes, registerMethodInBody } from './batch/batch-routes.ts';
+import { registerBodyParsers } from './body.ts';
+import { registerClassRoutes } from './classes/class-routes.ts';
+import type { SyncanoDeps } from './deps.ts';
+import { describeError, registerErrors, syncanoErrors } from './errors.ts';
+import { registerInstanceRoutes } from './instances/instance-routes.ts';
+import { PREFIX } from './links.ts';
+import { registerObjectRoutes } from './objects/object-routes.ts';
+import { registerUserRoutes } from './users/user-routes.ts';
+
+type Register = (app: FastifyInstance, deps: SyncanoDeps) => void;
+
+const ROUTES: readonly Register[] = [
+  registerInstanceRoutes,
+  registerClassRoutes,
+  registerObjectRoutes,
+  registerUserRoutes,
+  registerBatchRoutes,
+];
+
+/** What the original has and we do not have yet, below an instance and beside them. */
+const NOT_BUILT = [
+  /^\/instances\/[^/]+\/(admins|invitations|api_keys|snippets|endpoints|triggers|schedules|groups|channels|rename|backups|restores|hosting|push_notifications|sockets|environments)(\/|$)/,
+  /^\/instances\/[^/]+\/(users\/[^/]+\/groups|user\/auth\/[^/]+)(\/|$)/,
+  /^\/(account|backups|usage|billing|marketplace|schema)(\/|$)/,
+];
+
+/** Mounts the API at `/v1.1`. */
+export function registerSyncano(app: FastifyInstance, deps: Omit<SyncanoDeps, 'instanceName'>): void {
+  app.register(
+    async (scope) => {
+      const known: { methods: Set<string>; pattern: RegExp }[] = [];
+      scope.addHook('onRoute', ({ url, method }) => {
+        const pattern = new RegExp(`^${url.replace(/[.]/g, '\\.').replace(/:[a-z]+/g, '[^/]+')}/?$`);
+        known.push({ pattern, methods: new Set([method].flat()) });
+      });
+      registerErrors(scope, (request) => {
+        const path = (request.url.split('?', 1)[0] ?? '').replace(/\/{2,}/g, '/');
+        if (known.some(({ pattern }) => pattern.test(path))) {
+          const rest = path.slice(PREFIX.length);
+          const isOriginal = /^\/instances(\/[^/]+)?\/?$/.test(rest) && request.method !== 'HEAD';
+          return isOriginal ? errors.notImplemented(rest) : syncanoErrors.method(request.method);
+        }
+        const rest = path.slice(PREFIX.length);
+        return NOT_BUILT.some((pattern) => pattern.test(rest)) ? errors.notImplemented(rest) : undefined;
+      });
+      registerManners(scope);
+      registerBodyParsers(scope);
+      registerMethodInBody(scope);
+      registerAuth(scope, { ...deps, instanceName });
+      scope.get('/', { config: { public: true } }, async () => ({
+        links: {
+          instances: `${PREFIX}/instances/`,
+          backups: `${PREFIX}/backups/`,
+          account: `${PREFIX}/account/`,
+          usage: `${PREFIX}/usage/`,
+        },
+      }));
+      for (const register of ROUTES) register(scope, { ...deps, instanceName });
+    },
+    { prefix: PREFIX },
+  );
+
+  // Names of instances never change and are never given out again.
+  const names = new Map<number, string>();
+  async function instanceName(actor: Actor): Promise<string> {
+    let name = names.get(actor.projectId);
+    if (name === undefined) {
+      name = (await deps.core.projects.get(actor)).slug;
+      names.set(actor.projectId, name);
+    }
+    return name;
+  }
+}
+
+/** Any web page may call, with the caller's own key; what browsers ask beforehand is always answered. */
+function registerManners(scope: FastifyInstance): void {
+  scope.addHook('onRequest', async (request, reply) => {
+    reply.header('access-control-allow-origin', '*');
+    if (isPreflight(request)) return answerPreflight(reply);
+    if (request.headers.origin !== undefined)
+      reply.header('access-control-expose-headers', 'X-Last-Id, Retry-After, Location');
+  });
+}
+
+function answerPreflight(reply: FastifyReply): FastifyReply {
+  return reply
+    .code(200)
+    .headers({
+      'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE, OPTIONS',
+      'access-control-allow-headers': 'content-type, authorization, x-api-key, x-user-key, x-template-response',
+      'access-control-max-age': '3600',
+    })
+    .send();
+}
+
+/** Whether the dialect answers for the path. */
+export function isSyncanoPath(path: string): boolean {
+  return path === PREFIX || path.startsWith(`${PREFIX}/`) || path.startsWith(`${PREFIX}?`);
+}
+
+/** Answers what Fastify refuses before it looks for a route. No hook runs for these. */
+export function answerFrameworkError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  reply.hijack();
+  const { status, body } = describeError(thrown, request);
+  const text = JSON.stringify(body);
+  reply.raw.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
+  reply.raw.end(text);
+}

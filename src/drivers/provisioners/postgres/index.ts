@@ -1,0 +1,232 @@
+import { createServer } from 'node:net';
+import path from 'node:path';
+import pg from 'pg';
+import { AppError, errors } from '../../../core/errors.ts';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../../db/embedded-postgres.ts';
+import type { Logger } from '../../../lib/logger.ts';
+import { readIfThere, writePrivateFile } from '../../../lib/private-file.ts';
+import type { Provisioner, SpaceState } from '../contract.ts';
+import { ensureCertificate } from './certificate.ts';
+import { scramVerifier } from './scram.ts';
+import { TEMPLATE, TEMPLATE_STATEMENTS } from './template.ts';
+
+export type PostgresProvisionerOptions = {
+  /** A folder of its own; made at the first use. */
+  home: string;
+  /** The address to listen on. */
+  host: string;
+  /** The first port to try; the ones above it are next. 0 takes any. */
+  port: number;
+  /** PEM texts; without them a certificate of our own is made where openssl is installed. */
+  tls?: { cert: string; key: string } | undefined;
+  log: Logger;
+  /** Off for tests. */
+  fsync?: boolean;
+};
+
+const CONNECTIONS_PER_LOGIN = 20;
+const MAX_CONNECTIONS = 100;
+const KILL_MS = 5000;
+const PORTS_TRIED = 50;
+
+/**
+ * Spaces on a PostgreSQL of our own beside the metadata's, started at the first use. Each space is a database of its
+ * own, because the catalogue of a database (names, definitions, comments) is open to everybody who may enter it; the
+ * access rules let a login enter only the database of its own name.
+ */
+export async function openPostgresProvisioner(options: PostgresProvisionerOptions): Promise<Provisioner> {
+  return new PostgresProvisioner(options);
+}
+
+type Running = { server: EmbeddedPostgres; pool: pg.Pool };
+
+class PostgresProvisioner implements Provisioner {
+  readonly #options: PostgresProvisionerOptions;
+  #running: Promise<Running> | undefined;
+  #isClosed = false;
+
+  constructor(options: PostgresProvisionerOptions) {
+    this.#options = options;
+  }
+
+  nameFor(id: number): string {
+    return `workspace_${id}`;
+  }
+
+  describe(name: string) {
+    return { database: name, schema: name, user: name };
+  }
+
+  async address() {
+    const { server } = await this.#start();
+    return { host: this.#options.host, port: server.connection.port };
+  }
+
+  async ensure({ name, password }: { name: string; password: string }): Promise<void> {
+    const role = pg.escapeIdentifier(name);
+    const has = await this.#look(name);
+    // A verifier instead of the password: statements may end up in the log of the server.
+    const login = `login connection limit ${CONNECTIONS_PER_LOGIN} password ${pg.escapeLiteral(scramVerifier(password))}`;
+    await this.#run(`${has.role ? 'alter' : 'create'} role ${role} ${login}`);
+    await this.#run(`alter role ${role} set search_path = ${role}`);
+    await this.#run(`alter role ${role} set temp_file_limit = '4GB'`);
+    if (!has.database) await this.#run(`create database ${role} template ${TEMPLATE} strategy file_copy`);
+    await this.#run(`revoke all on database ${role} from public`);
+    await this.#run(`grant connect, temporary on database ${role} to ${role}`);
+    await this.#inDatabase(name, [`create schema if not exists ${role} authorization ${role}`]);
+  }
+
+  async inspect(name: string): Promise<SpaceState> {
+    const { role, database, isInUse } = await this.#look(name);
+    return { exists: role && database, isInUse };
+  }
+
+  async kill(name: string): Promise<void> {
+    await this.#run('select pg_terminate_backend(pid, $2) from pg_stat_activity where usename = $1', [name, KILL_MS]);
+  }
+
+  async destroy(name: string): Promise<void> {
+    const role = pg.escapeIdentifier(name);
+    // First, or a client that connects again and again would be back before its database is gone.
+    if ((await this.#look(name)).role) await this.#run(`alter role ${role} nologin`);
+    await this.kill(name);
+    await this.#run(`drop database if exists ${role} with (force)`);
+    await this.#run(`drop role if exists ${role}`);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const running = await this.#running?.catch(() => undefined);
+    this.#running = undefined;
+    await running?.pool.end();
+    await running?.server.stop();
+  }
+
+  async #look(name: string): Promise<{ role: boolean; database: boolean; isInUse: boolean }> {
+    const [found] = await this.#run<{ role: boolean; database: boolean; isInUse: boolean }>(
+      `select exists (select from pg_roles where rolname = $1) as role,
+         exists (select from pg_database where datname = $1) as database,
+         exists (select from pg_stat_activity where usename = $1) as "isInUse"`,
+      [name],
+    );
+    return found ?? { role: false, database: false, isInUse: false };
+  }
+
+  async #run<Row extends object>(text: string, values: unknown[] = []): Promise<Row[]> {
+    const { pool } = await this.#start();
+    try {
+      return (await pool.query<Row>(text, values)).rows;
+    } catch (error) {
+      throw toAppError(error);
+    }
+  }
+
+  async #inDatabase(database: string, statements: readonly string[]): Promise<void> {
+    const { server } = await this.#start();
+    await inDatabase(server, database, statements).catch((error: unknown) => {
+      throw toAppError(error);
+    });
+  }
+
+  #start(): Promise<Running> {
+    if (this.#isClosed) throw errors.unavailable('The server is stopping.');
+    this.#running ??= this.#open().catch((error: unknown) => {
+      // The next call tries again.
+      this.#running = undefined;
+      throw error instanceof AppError ? error : errors.unavailable('The workspace database does not start.', error);
+    });
+    return this.#running;
+  }
+
+  async #open(): Promise<Running> {
+    const { home, host, log, tls, fsync = true } = this.#options;
+    const server = await startEmbeddedPostgres({
+      home,
+      log,
+      fsync,
+      maxConnections: MAX_CONNECTIONS,
+      outside: {
+        host,
+        choosePort: () => this.#choosePort(),
+        tls: tls ?? ensureCertificate(home),
+        // Nobody but the owner of the database that has the login's name; the owner of the cluster never from outside.
+        rules: ['host all millrace all reject', 'host sameuser all all scram-sha-256'],
+        settings: ['password_encryption=scram-sha-256', 'max_prepared_transactions=0', 'max_locks_per_transaction=256'],
+      },
+    });
+    const pool = new pg.Pool({
+      ...server.connection,
+      max: 4,
+      connectionTimeoutMillis: 10_000,
+      idleTimeoutMillis: 30_000,
+    });
+    pool.on('error', ({ message }) => log.info({ reason: message }, 'a connection to the workspace database was lost'));
+    try {
+      await ensureTemplate(server, pool);
+    } catch (error) {
+      await pool.end();
+      await server.stop();
+      throw error;
+    }
+    return { server, pool };
+  }
+
+  /** The same as last time while it is free: people have copied it into other programs. */
+  async #choosePort(): Promise<number> {
+    const { home, host, port } = this.#options;
+    const file = path.join(home, 'port');
+    const last = Number(readIfThere(file) ?? 0);
+    const candidates = [
+      ...(last > 0 ? [last] : []),
+      ...Array.from({ length: PORTS_TRIED }, (_, i) => port && port + i),
+    ];
+    for (const candidate of candidates) {
+      const free = candidate > 65_535 ? undefined : await tryPort(host, candidate);
+      if (free === undefined) continue;
+      if (free !== last) writePrivateFile(file, `${free}\n`);
+      return free;
+    }
+    throw errors.unavailable(`No port from ${port} on is free on ${host} for the workspace database.`);
+  }
+}
+
+/** The port itself, or the one that the system gave for 0; undefined when it is taken. */
+function tryPort(host: string, port: number): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once('error', () => resolve(undefined));
+    probe.listen({ host, port, exclusive: true }, () => {
+      const address = probe.address();
+      probe.close(() => resolve(typeof address === 'object' && address ? address.port : undefined));
+    });
+  });
+}
+
+/** Made under another name and renamed: one with the right name is complete. */
+async function ensureTemplate(server: EmbeddedPostgres, pool: pg.Pool): Promise<void> {
+  const found = await pool.query('select 1 from pg_database where datname = $1', [TEMPLATE]);
+  if (found.rowCount !== 0) return;
+  const draft = `${TEMPLATE}_new`;
+  await pool.query(`drop database if exists ${draft} with (force)`);
+  await pool.query(`create database ${draft} template template0`);
+  await inDatabase(server, draft, TEMPLATE_STATEMENTS);
+  await pool.query(`alter database ${draft} rename to ${TEMPLATE}`);
+}
+
+async function inDatabase(server: EmbeddedPostgres, database: string, statements: readonly string[]): Promise<void> {
+  const client = new pg.Client({ ...server.connection, database });
+  client.on('error', () => {
+    // The statement that was running reports it.
+  });
+  await client.connect();
+  try {
+    for (const statement of statements) await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
+
+function toAppError(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  return errors.unavailable('The workspace database is not available. Try again in a moment.', error);
+}

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Gathering } from './gathering.ts';
+
+test('calls that come together are carried out together, each with its own result', async () => {
+  const rounds: number[][] = [];
+  const doubled = new Gathering<string, number, number>(
+    async (_key, items) => {
+      rounds.push(items);
+      await sleep(5);
+      return items.map((item) => item * 2);
+    },
+    { maxItems: 3, maxRounds: 1 },
+  );
+  const results = await Promise.all([1, 2, 3, 4, 5].map((item) => doubled.call('a', item)));
+  assert.deepEqual(results, [2, 4, 6, 8, 10]);
+  assert.deepEqual(rounds, [
+    [1, 2, 3],
+    [4, 5],
+  ]);
+  assert.equal(await doubled.call('a', 6), 12, 'a lone call needs no company');
+});
+
+test('calls with different keys do not wait for each other', async () => {
+  const order: string[] = [];
+  const gathering = new Gathering<string, number, void>(
+    async (key, items) => {
+      await sleep(key === 'slow' ? 30 : 1);
+      order.push(key);
+      return items.map(() => undefined);
+    },
+    { maxItems: 10, maxRounds: 1 },
+  );
+  await Promise.all([gathering.call('slow', 1), gathering.call('quick', 1)]);
+  assert.deepEqual(order, ['quick', 'slow']);
+});
+
+test('a failed round fails its own calls and no later ones', async () => {
+  let round = 0;
+  const gathering = new Gathering<string, number, number>(
+    async (_key, items) => {
+      if (round++ === 0) throw new Error('lost');
+      return items;
+    },
+    { maxItems: 2, maxRounds: 1 },
+  );
+  const results = await Promise.allSettled([1, 2, 3].map((item) => gathering.call('a', item)));
+  assert.deepEqual(
+    results.map(({ status }) => status),
+    ['rejected', 'rejected', 'fulfilled'],
+  );
+});

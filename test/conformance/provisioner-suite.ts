@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { Provisioner } from '../../src/drivers/provisioners/contract.ts';
+
+/** A client of the backend, as somebody outside would use it. */
+export type OutsideSession = {
+  query(text: string): Promise<Record<string, unknown>[]>;
+  close(): Promise<void>;
+};
+
+export type ProvisionerWorld = {
+  provisioner: Provisioner;
+  connect(login: { name: string; password: string; database?: string }): Promise<OutsideSession>;
+  /** Statements that must all be refused: reading what belongs to somebody else or to the server. */
+  forbidden(foreign: { name: string }): string[];
+  /** A statement that counts the sessions a login sees. */
+  visibleSessions: string;
+};
+
+const password = 'Abcdefgh12345678';
+
+/** What every provisioner must do, whatever database stands behind it. */
+export function provisionerSuite(kind: string, open: (t: TestContext) => Promise<ProvisionerWorld | undefined>): void {
+  const check = (title: string, body: (world: ProvisionerWorld) => Promise<void>) =>
+    test(`${kind}: ${title}`, async (t) => {
+      const world = await open(t);
+      if (world) await body(world);
+    });
+  let id = 100;
+  const make = async ({ provisioner }: ProvisionerWorld) => {
+    const name = provisioner.nameFor(++id, 'sandbox');
+    await provisioner.ensure({ name, password });
+    return name;
+  };
+
+  check('a space takes a login from outside, which owns it and nothing else', async (world) => {
+    const [mine, foreign] = [await make(world), await make(world)];
+    const owner = await world.connect({ name: foreign, password });
+    await owner.query('create table secrets (x int)');
+    await owner.query('insert into secrets values (1)');
+    const session = await world.connect({ name: mine, password });
+    await session.query('create table t (id int, name varchar(20))');
+    await session.query("insert into t values (1, 'one')");
+    await session.query('create view v as select * from t');
+    assert.deepEqual(await session.query('select name from v'), [{ name: 'one' }]);
+    for (const statement of world.forbidden({ name: foreign }))
+      await assert.rejects(session.query(statement), `allowed: ${statement}`);
+    await assert.rejects(world.connect({ name: mine, password, database: foreign }), 'entered a foreign database');
+    await assert.rejects(world.connect({ name: mine, password: 'wrong' }), 'entered with a wrong password');
+    await session.close();
+    await owner.close();
+  });
+
+  check('the sessions of others are invisible', async (world) => {
+    const [mine, foreign] = [await make(world), await make(world)];
+    const other = await world.connect({ name: foreign, password });
+    const session = await world.connect({ name: mine, password });
+    const seen = await session.query(world.visibleSessions).catch(() => []);
+    assert.ok(!JSON.stringify(seen).includes(foreign), JSON.stringify(seen));
+    await session.close();
+    await other.close();
+  });
+
+  check('ensuring again keeps the content and the password', async (world) => {
+    const name = await make(world);
+    const before = await world.connect({ name, password });
+    await before.query('create table kept (x int)');
+    await world.provisioner.ensure({ name, password });
+    assert.deepEqual(await before.query('select * from kept'), []);
+    await before.close();
+    await (await world.connect({ name, password })).close();
+  });
+
+  check('it is in use while a session is open and not after', async (world) => {
+    const name = await make(world);
+    assert.deepEqual(await world.provisioner.inspect(name), { exists: true, isInUse: false });
+    const session = await world.connect({ name, password });
+    assert.equal((await world.provisioner.inspect(name)).isInUse, true);
+    await session.close();
+    for (let tries = 0; (await world.provisioner.inspect(name)).isInUse && tries < 100; tries++)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.equal((await world.provisioner.inspect(name)).isInUse, false);
+  });
+
+  check('a kill ends every session of the space and no other', async (world) => {
+    const [name, other] = [await make(world), await make(world)];
+    const sessions = [await world.connect({ name, password }), await world.connect({ name, password })];
+    const untouched = await world.connect({ name: other, password });
+    await world.provisioner.kill(name);
+    assert.equal((await world.provisioner.inspect(name)).isInUse, false);
+    for (const session of sessions) await assert.rejects(session.query('select 1'));
+    assert.equal((await untouched.query('select 1 as one')).length, 1);
+    await untouched.close();
+    const again = await world.connect({ name, password });
+    await again.close();
+  });
+
+  check('destroying ends sessions, leaves nothing, and may be repeated', async (world) => {
+    const name = await make(world);
+    const session = await world.connect({ name, password });
+    await session.query('create table t (x int)');
+    await world.provisioner.destroy(name);
+    await world.provisioner.destroy(name);
+    await assert.rejects(session.query('select 1'));
+    await assert.rejects(world.connect({ name, password }));
+    assert.deepEqual(await world.provisioner.inspect(name), { exists: false, isInUse: false });
+    await world.provisioner.ensure({ name, password });
+    const fresh = await world.connect({ name, password });
+    await assert.rejects(fresh.query('select * from t'), 'the old content is still there');
+    await fresh.close();
+  });
+}

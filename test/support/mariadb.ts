@@ -1,0 +1,101 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import mysql from 'mysql2/promise';
+import { cleanup } from './cleanup.ts';
+import { mariadbProgram } from './needs.ts';
+
+export type TestMariadb = {
+  /** As the setting wants it; of a login that may do everything. */
+  url: string;
+  stop(): Promise<void>;
+};
+
+const ADMIN = { user: 'operator', password: 'test-operator' };
+
+/** A MariaDB of this test's own in a temporary folder. Guard the test with `needs(t, 'mariadb')`. */
+export async function startMariadb(t: TestContext): Promise<TestMariadb> {
+  const home = mkdtempSync(path.join(tmpdir(), 'millrace-mariadb-'));
+  cleanup(t, () => rmSync(home, { recursive: true, force: true, maxRetries: 5 }));
+  const user = process.getuid?.() === 0 ? ['--user=root'] : [];
+  const folders = [`--datadir=${path.join(home, 'data')}`, ...messagesOf(process.env.MILLRACE_TEST_MARIADB)];
+  const made = spawnSync(
+    mariadbProgram('mariadb-install-db'),
+    [
+      '--no-defaults',
+      ...user,
+      ...folders.slice(0, 1),
+      '--auth-root-authentication-method=normal',
+      '--skip-test-db',
+      ...(process.env.MILLRACE_TEST_MARIADB
+        ? [`--basedir=${path.join(process.env.MILLRACE_TEST_MARIADB, 'usr')}`]
+        : []),
+    ],
+    { encoding: 'utf8', timeout: 60_000 },
+  );
+  if (made.status !== 0) throw new Error(`mariadb-install-db: ${made.stdout}${made.stderr}`);
+  const port = await freePort();
+  const socket = path.join(home, 's');
+  const log = path.join(home, 'log');
+  const server = spawn(
+    mariadbProgram('mariadbd'),
+    [
+      '--no-defaults',
+      ...user,
+      ...folders,
+      `--port=${port}`,
+      '--bind-address=127.0.0.1',
+      `--socket=${socket}`,
+      `--log-error=${log}`,
+      `--pid-file=${path.join(home, 'pid')}`,
+      '--innodb-flush-log-at-trx-commit=0',
+      '--innodb-buffer-pool-size=32M',
+    ],
+    { stdio: 'ignore' },
+  );
+  const stop = () => end(server);
+  cleanup(t, stop);
+  await makeAdmin(socket, server, log);
+  return { url: `mysql://${ADMIN.user}:${ADMIN.password}@127.0.0.1:${port}`, stop };
+}
+
+function messagesOf(root: string | undefined): string[] {
+  return root === undefined ? [] : [`--lc-messages-dir=${path.join(root, 'usr/share/mysql')}`];
+}
+
+async function makeAdmin(socketPath: string, server: ChildProcess, log: string): Promise<void> {
+  const limit = Date.now() + 30_000;
+  for (;;) {
+    try {
+      const admin = await mysql.createConnection({ socketPath, user: 'root' });
+      await admin.query(`CREATE USER '${ADMIN.user}'@'%' IDENTIFIED BY '${ADMIN.password}'`);
+      await admin.query(`GRANT ALL PRIVILEGES ON *.* TO '${ADMIN.user}'@'%' WITH GRANT OPTION`);
+      await admin.end();
+      return;
+    } catch (error) {
+      if (server.exitCode !== null || Date.now() > limit)
+        throw new Error(`MariaDB does not start: ${readFileSync(log, 'utf8').slice(-2000)}`, { cause: error });
+      await sleep(50);
+    }
+  }
+}
+
+async function end(server: ChildProcess): Promise<void> {
+  if (server.exitCode !== null || server.signalCode !== null) return;
+  const gone = once(server, 'exit');
+  server.kill('SIGKILL');
+  await gone;
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
+  const address = probe.address();
+  await new Promise((resolve) => probe.close(resolve));
+  return typeof address === 'object' && address ? address.port : 0;
+}

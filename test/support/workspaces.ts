@@ -1,0 +1,23 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { TestContext } from 'node:test';
+import type { Provisioner } from '../../src/drivers/provisioners/contract.ts';
+import { openPostgresProvisioner } from '../../src/drivers/provisioners/postgres/index.ts';
+import { silentLogger } from '../../src/lib/logger.ts';
+import { cleanup } from './cleanup.ts';
+
+/** A PostgreSQL for workspaces in a temporary folder, on a free port. It starts at the first use. */
+export async function openTestProvisioner(t: TestContext): Promise<Provisioner> {
+  const home = mkdtempSync(path.join(tmpdir(), 'millrace-workspaces-'));
+  cleanup(t, () => rmSync(home, { recursive: true, force: true, maxRetries: 5 }));
+  const provisioner = await openPostgresProvisioner({
+    home,
+    host: '127.0.0.1',
+    port: 0,
+    log: silentLogger,
+    fsync: false,
+  });
+  cleanup(t, () => provisioner.close());
+  return provisioner;
+}
