@@ -1,4 +1,5 @@
 import type { Database, Db, Transaction } from '../../db/database.ts';
+import type { RawJson } from '../../lib/json-text.ts';
 import type { Events } from '../events/events.ts';
 import { eventFor } from '../events/events.ts';
 import type { Actor } from '../identity/actor.ts';
@@ -25,6 +26,7 @@ import {
   type ConfigurationAddress,
   type ConfigurationContent,
   type ConfigurationFilter,
+  type ConfigurationPage,
   type ConfigurationPatch,
   type ConfigurationVersion,
   type NewConfiguration,
@@ -71,6 +73,13 @@ export class Configurations {
       list.map((configuration) => configuration.key),
     );
     return list.map((configuration) => withRows(configuration, rows.get(configuration.key) ?? []));
+  }
+
+  /** Those of several components that the actor may see, oldest first, without their rows. */
+  async page(actor: Actor, page: ConfigurationPage): Promise<Configuration[]> {
+    const visible = listableComponents(actor);
+    const componentIds = page.componentIds.filter((id) => visible === undefined || visible.includes(id));
+    return store.pageConfigurations(this.#parts.db, actor.branchId, { ...page, componentIds });
   }
 
   /** Throws configuration.not-found, for configurations in the trash too. */
@@ -156,6 +165,25 @@ export class Configurations {
       await store.setConfigurationState(tx, current.key, this.#text(actor, address.componentId, 'state', state).text);
       return this.#read(tx, actor, address);
     });
+  }
+
+  /**
+   * The same within a larger change that computes the new state from the one that is there. For the platform itself,
+   * which keeps what a run has reached: the right for it was asked for when the run was made.
+   */
+  async changeStateIn(
+    tx: Transaction,
+    branchId: number,
+    projectId: number,
+    address: ConfigurationAddress,
+    change: (state: RawJson) => string,
+  ): Promise<void> {
+    const current = await store.lockConfiguration(tx, branchId, address);
+    // Deleted while it ran: nobody will ask for the state again.
+    if (!current || current.isDeleted) return;
+    const scope = { projectId, componentId: address.componentId };
+    const state = toStoredText(change(current.state), 'state', this.#parts.secrets, scope);
+    await store.setConfigurationState(tx, current.key, state.text);
   }
 
   /** To the trash; from the trash for good, which needs a right of its own and is not done in branches. */
