@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Catalog, Connection, ConnectionStream } from '../../core/components/connection-model.ts';
 import { CONNECTION_COMPONENT } from '../../core/components/connection-model.ts';
@@ -6,7 +7,7 @@ import { AppError } from '../../core/errors.ts';
 import type { Json } from '../../lib/json.ts';
 import { JobLog } from '../job-log.ts';
 import { emptyInput, type RowRun, type RunnerParts } from '../job-run.ts';
-import type { JobContext } from '../kind.ts';
+import { type JobContext, StopReason } from '../kind.ts';
 import { checkConfiguration } from '../steps/config-file.ts';
 import { awaitLoads, describeTables, folderSources, submitLoads } from '../steps/output-tables.ts';
 import { removeJobDirectory, rowPaths } from '../steps/work-dir.ts';
@@ -43,12 +44,15 @@ export async function runSync(parts: RunnerParts, ctx: JobContext, options: Sync
   const sync = await openSync(parts, ctx);
   try {
     await carryOut(sync, options);
-  } finally {
+  } catch (error) {
     await sync.log.flush();
-    // Kept when another worker goes on with it: what has landed lies there.
-    const isOver = !ctx.signal.aborted || ctx.job.status === 'stopping';
-    if (isOver) await removeJobDirectory(sync.jobsDirectory, ctx.job.id);
+    const isKilled = ctx.signal.reason instanceof StopReason && ctx.signal.reason.reason === 'killed';
+    // Else it may be tried again, here or elsewhere: what has landed lies in the folder.
+    if (isKilled) await removeJobDirectory(sync.jobsDirectory, ctx.job.id);
+    throw error;
   }
+  await sync.log.flush();
+  await removeJobDirectory(sync.jobsDirectory, ctx.job.id);
 }
 
 type Sync = ConnectorRun & {
@@ -203,6 +207,16 @@ async function land(sync: Sync, landing: Landing): Promise<Outcome> {
   // A destination that failed has left who knows what.
   if (landing.failure?.origin === 'destination')
     return { ...landing, acknowledged: [], flows: landing.flows.map(nothingOf) };
+  if (!existsSync(row.paths.data)) {
+    // Without its rows no state may be written: they are read again.
+    const failure = {
+      message: 'What had landed is gone.',
+      internal: '',
+      isConfiguration: false,
+      origin: 'replication',
+    };
+    return { acknowledged: [], flows: landing.flows.map(nothingOf), failure };
+  }
   try {
     await submitLoads(run, row, await folderSources(row, { isFailed: true }), { isFailed: false });
     await awaitLoads(run, [row]);
