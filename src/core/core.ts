@@ -1,6 +1,9 @@
 import type { ComponentRuns } from './components/component-runs.ts';
 import type { Components } from './components/components.ts';
 import type { Configurations } from './components/configurations.ts';
+import type { Connections } from './components/connections.ts';
+import type { Connectors } from './components/connectors.ts';
+import type { Syncs } from './components/syncs.ts';
 import type { Events } from './events/events.ts';
 import type { Files } from './files/files.ts';
 import type { Identity } from './identity/identity.ts';
@@ -28,6 +31,9 @@ export type Core = {
   components: Components;
   configurations: Configurations;
   runs: ComponentRuns;
+  connectors: Connectors;
+  connections: Connections;
+  syncs: Syncs;
   metadata: ObjectMetadata;
   workspaces: Workspaces;
   classes: Classes;

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { Logger } from 'pino';
 import type { Core } from '../core/core.ts';
+import { isAirbytePath, registerAirbyte } from '../dialects/airbyte/index.ts';
 import { takeBranch } from '../dialects/keboola/branch.ts';
 import { answerFrameworkError, isKeboolaPath, registerKeboola } from '../dialects/keboola/index.ts';
 import { connectionUrl, findService, prefixOfHost, urlOfService } from '../dialects/keboola/services.ts';
@@ -13,6 +14,7 @@ import {
 import { registerDocs } from './docs.ts';
 import { registerMetrics } from './metrics.ts';
 import { registerRequestLog } from './request-log.ts';
+import { splitV1 } from './v1-roots.ts';
 import { registerWelcome } from './welcome.ts';
 
 /** JSON and form bodies. Files and tables come as streams and are not limited. */
@@ -65,7 +67,8 @@ export async function createHttpServer({ config, core, health, log }: HttpServer
     requestTimeout: 0,
     trustProxy: false,
     forceCloseConnections: 'idle',
-    rewriteUrl: (raw) => takeBranch(`${prefixOfHost(raw.headers.host, config.hostSuffixes)}${raw.url ?? '/'}`, raw),
+    rewriteUrl: (raw) =>
+      splitV1(takeBranch(`${prefixOfHost(raw.headers.host, config.hostSuffixes)}${raw.url ?? '/'}`, raw)),
     frameworkErrors: (error, request, reply) => {
       const answer = isSyncanoPath(request.raw.url ?? '') ? answerSyncanoFrameworkError : answerFrameworkError;
       answer(error, request, reply as never);
@@ -87,6 +90,7 @@ export async function createHttpServer({ config, core, health, log }: HttpServer
   registerRequestLog(app);
   registerMetrics(app, core, (path) => {
     if (isSyncanoPath(path)) return 'syncano';
+    if (isAirbytePath(path)) return 'airbyte';
     return isKeboolaPath(path) ? 'keboola' : 'http';
   });
   registerHealth(app, health, config.version);
@@ -104,7 +108,11 @@ export async function createHttpServer({ config, core, health, log }: HttpServer
     },
   });
   registerSyncano(app, { core, config: { version: config.version, scheme } });
-  registerDocs(app, [{ name: 'keboola', title: 'Keboola', openapi: () => keboola.openapi() }]);
+  const airbyte = registerAirbyte(app, { core, version: config.version, scheme, health });
+  registerDocs(app, [
+    { name: 'keboola', title: 'Keboola', openapi: () => keboola.openapi() },
+    { name: 'airbyte', title: 'Airbyte', openapi: () => airbyte.openapi() },
+  ]);
   await app.ready();
 
   return {

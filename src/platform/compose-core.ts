@@ -2,6 +2,7 @@ import { hkdfSync } from 'node:crypto';
 import path from 'node:path';
 import { ComponentRuns } from '../core/components/component-runs.ts';
 import { Components } from '../core/components/components.ts';
+import { composeConnectors } from '../core/components/compose-connectors.ts';
 import { Configurations } from '../core/components/configurations.ts';
 import type { Core } from '../core/core.ts';
 import { Events } from '../core/events/events.ts';
@@ -56,6 +57,7 @@ export async function composeCore({
   const signingKey = Buffer.from(hkdfSync('sha256', key, '', 'millrace blob grants', 32));
   const files = new Files({ db, filestore, events, clock, signingKey, scratchDirectory: scratch });
   const components = await Components.load(path.join(packageRoot, 'components'));
+  const configurations = new Configurations({ db, events, secrets, components });
   const classes = new Classes({ db, events });
   const objects = new Objects({ db, classes });
   return {
@@ -70,7 +72,8 @@ export async function composeCore({
       buckets: new Buckets({ db, events, jobs, clock }),
       files,
       components,
-      configurations: new Configurations({ db, events, secrets, components }),
+      configurations,
+      ...composeConnectors({ components, configurations, secrets, jobs }),
       runs: new ComponentRuns({ db, jobs, components, secrets }),
       metadata: new ObjectMetadata({ db, events, clock }),
       workspaces: new Workspaces({ db, events, secrets, provisioners, clock }),

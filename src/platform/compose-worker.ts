@@ -16,8 +16,12 @@ import { systemClock } from '../lib/clock.ts';
 import type { Logger } from '../lib/logger.ts';
 import { isLoopback } from '../lib/loopback.ts';
 import { bucketDeleteKind } from '../runner/kinds/bucket-delete.ts';
+import { checkKind } from '../runner/kinds/check.ts';
 import { componentKind } from '../runner/kinds/component.ts';
+import { discoverKind } from '../runner/kinds/discover.ts';
+import { resetKind } from '../runner/kinds/reset.ts';
 import { rowsDeleteKind } from '../runner/kinds/rows-delete.ts';
+import { syncKind } from '../runner/kinds/sync.ts';
 import { tableCreateKind } from '../runner/kinds/table-create.ts';
 import { tableDropKind } from '../runner/kinds/table-drop.ts';
 import { tableExportKind } from '../runner/kinds/table-export.ts';
@@ -58,6 +62,8 @@ export async function composeWorker(options: WorkerParts) {
   await sweepJobDirectories({ jobsDirectory, runtime, unfinished });
   const parts = { db, events, files, engine, staging: new Staging({ db }), clock: systemClock };
   const loads = new TableLoads(parts);
+  const runner = { core, runtime, sessions: engine.sessions, jobsDirectory, publicUrl };
+  const sync = { firstBackoffMs: 10_000 };
   const worker = createWorker({
     jobs,
     identity,
@@ -69,7 +75,11 @@ export async function composeWorker(options: WorkerParts) {
       tableDropKind(core.tables),
       rowsDeleteKind(new RowDeletes(parts)),
       bucketDeleteKind(core.buckets),
-      componentKind({ core, runtime, sessions: engine.sessions, jobsDirectory, publicUrl }),
+      componentKind(runner),
+      checkKind(runner),
+      discoverKind(runner),
+      syncKind(runner, sync),
+      resetKind(runner, sync),
     ],
     concurrency: { storage: config.storageConcurrency, component: config.componentConcurrency },
     log,

@@ -33,6 +33,9 @@ export function createJobContext(parts: {
       isFinished = true;
       logEnd(log, ended, outcome.status === 'failed' ? outcome.error : undefined);
     },
+    async keep(inTx) {
+      await jobs.keep(job, inTx);
+    },
     async saveHandle(handle) {
       await jobs.queue.saveHandle(job, handle);
     },

@@ -7,6 +7,7 @@ import type { InjectOptions } from 'fastify';
 import pino from 'pino';
 import { ComponentRuns } from '../../src/core/components/component-runs.ts';
 import { Components } from '../../src/core/components/components.ts';
+import { composeConnectors } from '../../src/core/components/compose-connectors.ts';
 import { Configurations } from '../../src/core/components/configurations.ts';
 import type { Core } from '../../src/core/core.ts';
 import { Events } from '../../src/core/events/events.ts';
@@ -26,6 +27,7 @@ import { Lakes } from '../../src/core/tables/lakes.ts';
 import { ObjectMetadata } from '../../src/core/tables/object-metadata.ts';
 import { Tables } from '../../src/core/tables/tables.ts';
 import { Workspaces } from '../../src/core/workspaces/workspaces.ts';
+import type { Database } from '../../src/db/database.ts';
 import type { Engine } from '../../src/drivers/engines/contract.ts';
 import { openLocalFilestore } from '../../src/drivers/filestores/local/index.ts';
 import { createHttpServer, type HttpServer } from '../../src/http/server.ts';
@@ -38,6 +40,7 @@ import { openTestProvisioner } from './workspaces.ts';
 /** The HTTP server over a real core and a database of its own; nothing listens and no worker runs. */
 export type KeboolaServer = {
   core: Core;
+  db: Database;
   server: HttpServer;
   credentials: Credentials;
   /** A further tenant. */
@@ -79,6 +82,7 @@ export async function keboolaServer(t: TestContext, options: { engine?: Engine }
   const secrets = new Secrets(randomBytes(32));
   const jobs = new Jobs({ db, events });
   const components = await Components.load(join(packageRoot, 'components'));
+  const configurations = new Configurations({ db, events, secrets, components });
   const engine = options.engine ?? ({ tables: {} } as Engine);
   const filestore = await openLocalFilestore({ directory: join(directory, 'files') });
   const classes = new Classes({ db, events });
@@ -93,7 +97,8 @@ export async function keboolaServer(t: TestContext, options: { engine?: Engine }
     buckets: new Buckets({ db, events, jobs, clock }),
     files: new Files({ db, filestore, events, clock, signingKey: randomBytes(32), scratchDirectory: directory }),
     components,
-    configurations: new Configurations({ db, events, secrets, components }),
+    configurations,
+    ...composeConnectors({ components, configurations, secrets, jobs }),
     runs: new ComponentRuns({ db, jobs, components, secrets }),
     metadata: new ObjectMetadata({ db, events, clock }),
     workspaces: new Workspaces({ db, events, secrets, provisioners: { postgres: await openTestProvisioner(t) } }),
@@ -139,6 +144,7 @@ export async function keboolaServer(t: TestContext, options: { engine?: Engine }
 
   return {
     core,
+    db,
     server,
     credentials,
     actor,

@@ -6,6 +6,7 @@ import type { TestContext } from 'node:test';
 import pino from 'pino';
 import { ComponentRuns, type NewRun } from '../../src/core/components/component-runs.ts';
 import { Components } from '../../src/core/components/components.ts';
+import { composeConnectors } from '../../src/core/components/compose-connectors.ts';
 import { Configurations } from '../../src/core/components/configurations.ts';
 import type { Core } from '../../src/core/core.ts';
 import { Files } from '../../src/core/files/files.ts';
@@ -29,8 +30,12 @@ import type { Runtime } from '../../src/drivers/runtimes/contract.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { packageRoot } from '../../src/lib/package-root.ts';
 import { bucketDeleteKind } from '../../src/runner/kinds/bucket-delete.ts';
+import { checkKind } from '../../src/runner/kinds/check.ts';
 import { componentKind } from '../../src/runner/kinds/component.ts';
+import { discoverKind } from '../../src/runner/kinds/discover.ts';
+import { resetKind } from '../../src/runner/kinds/reset.ts';
 import { rowsDeleteKind } from '../../src/runner/kinds/rows-delete.ts';
+import { syncKind } from '../../src/runner/kinds/sync.ts';
 import { tableCreateKind } from '../../src/runner/kinds/table-create.ts';
 import { tableDropKind } from '../../src/runner/kinds/table-drop.ts';
 import { tableExportKind } from '../../src/runner/kinds/table-export.ts';
@@ -80,6 +85,7 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
       ? path.join(packageRoot, 'components')
       : await writeComponents(folder('components'), options.components ?? {});
   const components = await Components.load(definitions);
+  const configurations = new Configurations({ db, events, secrets, components });
   const parts = { db, events, jobs, files, engine, clock, staging: new Staging({ db }) };
   const classes = new Classes({ db, events });
   const objects = new Objects({ db, classes });
@@ -91,7 +97,8 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
     tables: new Tables(parts),
     buckets: new Buckets(parts),
     metadata: new ObjectMetadata(parts),
-    configurations: new Configurations({ db, events, secrets, components }),
+    configurations,
+    ...composeConnectors({ components, configurations, secrets, jobs }),
     workspaces: new Workspaces({ db, events, secrets, provisioners: {} }),
     runs: new ComponentRuns({ db, jobs, components, secrets }),
     classes,
@@ -103,6 +110,8 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
   let started = 0;
 
   function startWorker(runtime = options.runtime): Worker {
+    const publicUrl = () => 'http://localhost:8000';
+    const runner = { core, runtime, sessions: engine.sessions, jobsDirectory, publicUrl };
     const worker = createWorker({
       jobs,
       identity: core.identity,
@@ -114,13 +123,11 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
         tableDropKind(core.tables),
         rowsDeleteKind(new RowDeletes(parts)),
         bucketDeleteKind(core.buckets),
-        componentKind({
-          core,
-          runtime,
-          sessions: engine.sessions,
-          jobsDirectory,
-          publicUrl: () => 'http://localhost:8000',
-        }),
+        componentKind(runner),
+        checkKind(runner),
+        discoverKind(runner),
+        syncKind(runner, { firstBackoffMs: 20 }),
+        resetKind(runner, { firstBackoffMs: 20 }),
       ],
       concurrency: { storage: 4, component: 4 },
       log,

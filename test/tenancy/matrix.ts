@@ -1,3 +1,4 @@
+import { AIRBYTE_PREFIXES } from '../../src/dialects/airbyte/index.ts';
 import { COMPONENT, type Ids } from './seed.ts';
 
 /**
@@ -39,7 +40,53 @@ const oneWorkspace = ({ credentialsId }: Ids) => ({ backend: WORKSPACES, credent
 /** Without ids: they must show nothing of another tenant. */
 const none: Call = {};
 
+/** Sources, destinations, connections and their jobs, below each of the two prefixes they answer under. */
+const connectors: Record<string, Call> = {
+  'GET /workspaces': { query: ({ workspaceId }) => `workspaceIds=${workspaceId}` },
+  'GET /workspaces/:workspaceId': { params: ({ workspaceId }) => ({ workspaceId }) },
+  ...Object.fromEntries(
+    ['sources', 'destinations'].flatMap((role) => [
+      [`GET /workspaces/:workspaceId/definitions/${role}`, { params: ({ workspaceId }: Ids) => ({ workspaceId }) }],
+      [
+        `GET /workspaces/:workspaceId/definitions/${role}/:definitionId`,
+        { params: ({ workspaceId }: Ids) => ({ workspaceId, definitionId: 'dfd88b22-b603-4c3d-aad7-3701784586b1' }) },
+      ],
+    ]),
+  ),
+  'GET /connector_definitions': { query: () => 'type=source' },
+  ...ofConnectors('sources', ({ sourceId }) => sourceId),
+  ...ofConnectors('destinations', ({ destinationId }) => destinationId),
+  'GET /connections': { query: ({ workspaceId }) => `workspaceIds=${workspaceId}&includeDeleted=true` },
+  'POST /connections': { body: ({ sourceId, destinationId }) => ({ sourceId, destinationId }) },
+  'GET /connections/:connectionId': { params: ({ connectionId }) => ({ connectionId }) },
+  'PATCH /connections/:connectionId': { params: ({ connectionId }) => ({ connectionId }), body: named },
+  'DELETE /connections/:connectionId': { params: ({ connectionId }) => ({ connectionId }) },
+  'GET /streams': { query: ({ sourceId }) => `sourceId=${sourceId}` },
+  'GET /jobs': { query: ({ connectionId }) => `connectionId=${connectionId}` },
+  'POST /jobs': { body: ({ connectionId }) => ({ connectionId, jobType: 'sync' }) },
+  'GET /jobs/:jobId': { params: ({ syncJobId }) => ({ jobId: syncJobId }) },
+  'DELETE /jobs/:jobId': { params: ({ syncJobId }) => ({ jobId: syncJobId }) },
+};
+
+function ofConnectors(role: string, idOf: (ids: Ids) => string): Record<string, Call> {
+  const params = (ids: Ids) => ({ id: idOf(ids) });
+  const body = () => ({ name: 'x', configuration: {} });
+  return {
+    [`GET /${role}`]: { query: ({ workspaceId }) => `workspaceIds=${workspaceId}&includeDeleted=true` },
+    [`POST /${role}`]: { body: ({ workspaceId }) => ({ workspaceId, name: 'x', configuration: {} }) },
+    [`GET /${role}/:id`]: { params },
+    [`PATCH /${role}/:id`]: { params, body },
+    [`PUT /${role}/:id`]: { params, body },
+    [`DELETE /${role}/:id`]: { params },
+  };
+}
+
 export const MATRIX: Record<string, Call> = {
+  ...Object.fromEntries(
+    AIRBYTE_PREFIXES.flatMap((prefix) =>
+      Object.entries(connectors).map(([route, call]) => [route.replace(' ', ` ${prefix}`), call]),
+    ),
+  ),
   [`GET ${storage}/tokens/verify`]: none,
   [`GET ${storage}/tokens`]: none,
   [`POST ${storage}/tokens`]: { body: () => ({ description: 'mine' }) },
@@ -227,6 +274,8 @@ export const PUBLIC = [
   'GET /metrics',
   'GET /docs',
   'GET /docs/keboola/openapi.json',
+  'GET /docs/airbyte/openapi.json',
+  ...AIRBYTE_PREFIXES.flatMap((prefix) => [`GET ${prefix}/health`, `POST ${prefix}/applications/token`]),
   'GET /v2/storage',
   'GET /v1.1',
   'GET /v2/storage/components/:componentId',

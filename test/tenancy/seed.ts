@@ -1,3 +1,4 @@
+import type { Actor } from '../../src/core/identity/actor.ts';
 import type { KeboolaServer } from '../support/keboola.ts';
 
 /** Stands in everything tenant A owns; it must never show in an answer to B. */
@@ -24,7 +25,12 @@ export type Ids = Record<
   | 'className'
   | 'objectId'
   | 'endUserId'
-  | 'credentialsId',
+  | 'workspaceId'
+  | 'credentialsId'
+  | 'sourceId'
+  | 'destinationId'
+  | 'connectionId'
+  | 'syncJobId',
   string
 >;
 
@@ -88,7 +94,9 @@ export async function seedTenant(server: KeboolaServer, token: string): Promise<
   await makeBelow('classes', { name: className, description: MARKER, schema });
   const object = await makeBelow(`classes/${className}/objects`, { marker: MARKER });
   const endUser = await makeBelow('users', { username: MARKER, password: 'p' });
+  const connectors = await seedConnectors(server, actor);
   return {
+    ...connectors,
     instance: syncano.instance,
     className,
     objectId: String(object.id),
@@ -112,8 +120,48 @@ export async function seedTenant(server: KeboolaServer, token: string): Promise<
   };
 }
 
+/** Made through the core: nobody here could ask a source for its streams. */
+async function seedConnectors({ core }: KeboolaServer, actor: Actor) {
+  const make = async (role: 'source' | 'destination', slug: string) => {
+    const definition = core.connectors.definition(role, { slug });
+    const input = { name: MARKER, configuration: { marker: MARKER } };
+    const { id } = await core.connectors.create(actor, definition, input);
+    return { componentId: definition.id, configurationId: id };
+  };
+  const source = await make('source', 'faker');
+  const destination = await make('destination', 'dev-null');
+  const stream = { name: MARKER, json_schema: {}, supported_sync_modes: ['full_refresh' as const] };
+  const connection = await core.connections.create(actor, {
+    name: MARKER,
+    isActive: true,
+    settings: {
+      source,
+      destination,
+      namespace: { definition: 'destination' },
+      prefix: '',
+      schedule: { type: 'manual' },
+      schemaChanges: 'ignore',
+      streams: [{ stream, sourceMode: 'full_refresh', destinationMode: 'overwrite', cursorField: [], primaryKey: [] }],
+    },
+  });
+  const job = await core.syncs.sync(actor, connection.id);
+  return {
+    workspaceId: (await core.projects.get(actor)).uuid,
+    sourceId: source.configurationId,
+    destinationId: destination.configurationId,
+    connectionId: connection.id,
+    syncJobId: String(job.id),
+  };
+}
+
 /** Ids of the right form that nobody has. */
 export const UNKNOWN: Ids = {
+  workspaceId: '01900000-0000-4000-8000-000000000001',
+  credentialsId: '987654399',
+  sourceId: '01900000-0000-4000-8000-000000000002',
+  destinationId: '01900000-0000-4000-8000-000000000003',
+  connectionId: '01900000-0000-4000-8000-000000000004',
+  syncJobId: '987654340',
   tokenId: '987654321',
   branchId: '987654322',
   bucketId: 'in.c-nobody',
@@ -129,7 +177,6 @@ export const UNKNOWN: Ids = {
   eventUuid: '01900000-0000-7000-8000-000000000000',
   configurationId: '987654331',
   rowId: '987654332',
-  credentialsId: '987654399',
   instance: 'nobody-has-this',
   className: 'no_such_class',
   objectId: '987654333',

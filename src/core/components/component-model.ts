@@ -1,3 +1,5 @@
+import type { ConnectorFacts } from './connector-model.ts';
+
 /** A component as its definition file describes it. Absent keys have been filled with their defaults. */
 export type ComponentDefinition = {
   id: string;
@@ -24,6 +26,8 @@ export type ComponentDefinition = {
   directory: string | undefined;
   /** Path of the service behind the id on our host, for the few ids that name a service and not a program. */
   servicePath: string | undefined;
+  /** For programs that read records from somewhere, or write them somewhere. */
+  connector: ConnectorFacts | undefined;
 };
 
 export const COMPONENT_TYPES = [

@@ -1,7 +1,9 @@
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { componentErrors } from './component-errors.ts';
 import { COMPONENT_TYPES, type ComponentDefinition, type ComponentType } from './component-model.ts';
+import { knownConnectors, parseConnector } from './connector-model.ts';
 
 /**
  * The components this server knows. Those with a folder of their own (`<folder>/<id>/component.json`) can run here;
@@ -35,6 +37,10 @@ export class Components {
     const known = path.join(folder, 'known.json');
     const list = await readJson(known, problems);
     for (const json of Array.isArray(list) ? list : []) add(json, known);
+    const connectors = path.join(folder, 'known-connectors.json');
+    if (existsSync(connectors)) {
+      for (const json of knownConnectors(await readJson(connectors, problems))) add(json, connectors);
+    }
     if (problems.length > 0) throw new Error(`Component definitions are invalid:\n  ${problems.join('\n  ')}`);
     return new Components([...definitions.values()].sort((a, b) => (a.id < b.id ? -1 : 1)));
   }
@@ -111,6 +117,7 @@ function parseDefinition(
     run: parseRun(source.run, (problem) => report(`${name}: ${problem}`)),
     directory,
     servicePath: typeof source.path === 'string' ? source.path : undefined,
+    connector: parseConnector(source.connector, (problem) => report(`${name}: ${problem}`)),
   };
 }
 

@@ -82,6 +82,16 @@ export type ConfigurationFilter = {
   isBrief?: boolean | undefined;
 };
 
+/** One page over the configurations of several components, oldest first; without their rows. */
+export type ConfigurationPage = {
+  componentIds: string[];
+  ids?: string[] | undefined;
+  /** Also those in the trash. */
+  includeDeleted?: boolean | undefined;
+  limit?: number | undefined;
+  offset?: number | undefined;
+};
+
 export type VersionPage = { limit?: number | undefined; offset?: number | undefined };
 
 /** Rows in the order they run in: the wanted order first, then what it does not name, by creation. */

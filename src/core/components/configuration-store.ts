@@ -7,6 +7,7 @@ import type {
   ConfigurationAddress,
   ConfigurationContent,
   ConfigurationFilter,
+  ConfigurationPage,
   ConfigurationVersion,
   VersionPage,
   VersionStamp,
@@ -84,6 +85,20 @@ export async function listConfigurations(
     sql`${filter.isBrief ? BRIEF_CONFIGURATIONS : CONFIGURATIONS} where ${sql.join(conditions, sql` and `)}
       order by c.component_id, c.key`,
   );
+  return rows.map(toConfiguration);
+}
+
+export async function pageConfigurations(
+  db: Db,
+  branchId: number,
+  { componentIds, ids, includeDeleted, limit, offset }: ConfigurationPage,
+): Promise<Configuration[]> {
+  const conditions: Sql[] = [sql`c.branch_id = ${branchId}`, sql`c.component_id = any(${componentIds})`];
+  if (ids) conditions.push(sql`c.id = any(${ids})`);
+  if (!includeDeleted) conditions.push(sql`not c.is_deleted`);
+  const rows = await db.query<ConfigurationColumns>(sql`
+    ${CONFIGURATIONS} where ${sql.join(conditions, sql` and `)} order by c.key
+    limit ${limit ?? null} offset ${offset ?? 0}`);
   return rows.map(toConfiguration);
 }
 

@@ -26,6 +26,7 @@ import {
   type ConfigurationAddress,
   type ConfigurationContent,
   type ConfigurationFilter,
+  type ConfigurationPage,
   type ConfigurationPatch,
   type ConfigurationVersion,
   type NewConfiguration,
@@ -73,6 +74,13 @@ export class Configurations {
       list.map((configuration) => configuration.key),
     );
     return list.map((configuration) => withRows(configuration, rows.get(configuration.key) ?? []));
+  }
+
+  /** Those of several components that the actor may see, oldest first, without their rows. */
+  async page(actor: Actor, page: ConfigurationPage): Promise<Configuration[]> {
+    const visible = listableComponents(actor);
+    const componentIds = page.componentIds.filter((id) => visible === undefined || visible.includes(id));
+    return store.pageConfigurations(this.#parts.db, actor.branchId, { ...page, componentIds });
   }
 
   /** Throws configuration.not-found, for configurations in the trash too. */
@@ -171,6 +179,25 @@ export class Configurations {
     this.#parts.components.get(address.componentId);
     const current = await lockLive(tx, actor, address);
     const state = this.#text(actor, address.componentId, 'state', next(current.state));
+    await store.setConfigurationState(tx, current.key, state.text);
+  }
+
+  /**
+   * The same within a larger change that computes the new state from the one that is there. For the platform itself,
+   * which keeps what a run has reached: the right for it was asked for when the run was made.
+   */
+  async changeStateIn(
+    tx: Transaction,
+    branchId: number,
+    projectId: number,
+    address: ConfigurationAddress,
+    change: (state: RawJson) => string,
+  ): Promise<void> {
+    const current = await store.lockConfiguration(tx, branchId, address);
+    // Deleted while it ran: nobody will ask for the state again.
+    if (!current || current.isDeleted) return;
+    const scope = { projectId, componentId: address.componentId };
+    const state = toStoredText(change(current.state), 'state', this.#parts.secrets, scope);
     await store.setConfigurationState(tx, current.key, state.text);
   }
 

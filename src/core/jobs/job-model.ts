@@ -18,6 +18,11 @@ export const JOB_KINDS = {
   'table-drop': { lane: 'storage', handBack: 'restart' },
   'bucket-delete': { lane: 'storage', handBack: 'restart' },
   'rows-delete': { lane: 'storage', handBack: 'restart' },
+  check: { lane: 'component', handBack: 'restart' },
+  discover: { lane: 'component', handBack: 'restart' },
+  // What they have reached is kept with the connection, so a new start goes on from there.
+  sync: { lane: 'component', handBack: 'restart' },
+  reset: { lane: 'component', handBack: 'restart' },
 } as const satisfies Record<string, { lane: JobLane; handBack: 'restart' | 'recover' }>;
 
 export type JobKind = keyof typeof JOB_KINDS;

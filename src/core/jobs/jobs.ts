@@ -8,6 +8,7 @@ import { assertAllowed, canReadJob, canRunComponent, isReader } from '../identit
 import { jobErrors } from './job-errors.ts';
 import {
   type ClaimedJob,
+  JOB_KINDS,
   type Job,
   type JobFilter,
   type JobLane,
@@ -64,7 +65,7 @@ export class Jobs {
 
   /** The same as part of a larger change; the job runs once that is committed. */
   async createIn(tx: Transaction, actor: Actor, job: NewJob): Promise<Job> {
-    if (job.kind === 'component')
+    if (JOB_KINDS[job.kind].lane === 'component')
       assertAllowed(
         canRunComponent(actor, job.componentId ?? ''),
         `Token is not allowed to run component "${job.componentId ?? ''}"`,
@@ -186,6 +187,14 @@ export class Jobs {
       await this.queue.checkHeld(tx, job, outcome.status);
       const result = (await inTx(tx)) ?? undefined;
       return this.finish(tx, job, result === undefined ? outcome : { ...outcome, result });
+    });
+  }
+
+  /** Writes something a held job has reached, while it goes on: not at all when the job is held no more. */
+  async keep(job: ClaimedJob, inTx: (tx: Transaction) => Promise<void>): Promise<void> {
+    await this.#db.transaction(async (tx) => {
+      await this.queue.checkHeld(tx, job, 'stopped');
+      await inTx(tx);
     });
   }
 

@@ -1,3 +1,5 @@
+import type { Readable, Writable } from 'node:stream';
+
 /**
  * A runtime runs other people's programs. Its handle is plain JSON that is kept on the job row, so that a restarted
  * server can find the program again. Output goes to files in the job's folder, never to pipes of a server that may die.
@@ -13,6 +15,11 @@ export type Runtime = {
   handleOf(spec: RunSpec): RunHandle;
   /** Starts the program; throws only when nothing was started. */
   start(spec: RunSpec, signal?: AbortSignal): Promise<RunHandle>;
+  /**
+   * Starts a program whose standard input and output are streams of this server instead of nothing and a file: it lives
+   * no longer than the server, and `logs` has only its stderr. Absent where a runtime cannot.
+   */
+  startPiped?(spec: RunSpec, signal?: AbortSignal): Promise<PipedRun>;
   /** Resolves once the program and all its descendants are gone. May be called again, also after a recover. */
   wait(handle: RunHandle): Promise<RunExit>;
   /** SIGTERM to the whole group, SIGKILL after graceMs. Resolves when everything is gone; a no-op afterwards. */
@@ -33,6 +40,8 @@ export type Recovery = 'adopted' | 'lost' | 'never-started';
 
 /** Plain JSON, small, without secrets. */
 export type RunHandle = { runtime: string; id: string; logDirectory: string };
+
+export type PipedRun = { handle: RunHandle; stdin: Writable; stdout: Readable };
 
 export type RuntimeFacts = {
   /** Whether programs are kept away from the rest of the machine (other files, other processes, the network). */

@@ -17,6 +17,8 @@ export type LaunchPlan = {
   uid: number | undefined;
   /** Upper bound for RLIMIT_NPROC. */
   processes: number;
+  /** Standard input and output are the server's, instead of nothing and a file. */
+  isPiped: boolean;
   /** Outside path -> where the program finds it instead. */
   relocated: Map<string, string>;
 };
@@ -36,9 +38,11 @@ export const groupOf = (spec: RunSpec) => join(spec.logDirectory, 'group');
  * the group ends the program and not its witness. Only the logs are private: bubblewrap makes the parents of its mount
  * points under this umask, and a program with a user id of its own has to get through them.
  */
-const witnessScript =
+const witnessScript = (streams: string) =>
   'trap : HUP INT TERM; umask 077; log=$1; shift; : >"$log/stdout.log"; : >"$log/stderr.log"; umask 022; ' +
-  '"$@" </dev/null >>"$log/stdout.log" 2>>"$log/stderr.log"; echo $? >"$log/exit"';
+  `"$@" ${streams} 2>>"$log/stderr.log"; echo $? >"$log/exit"`;
+const toFiles = witnessScript('</dev/null >>"$log/stdout.log"');
+const toPipes = witnessScript('');
 
 /** Sets the limits as late as possible, where they hold for the program alone; ulimit counts files in 512 bytes. */
 const limitScript =
@@ -79,7 +83,7 @@ export function launchCommand(facts: LaunchFacts, plan: LaunchPlan): string[] {
   return [
     '/bin/sh',
     '-c',
-    witnessScript,
+    plan.isPiped ? toPipes : toFiles,
     'millrace-run',
     spec.logDirectory,
     ...backstop,

@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { accessSync, constants, lstatSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { cp, lchown, readdir, rmdir } from 'node:fs/promises';
@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { AppError } from '../../../core/errors.ts';
-import type { LogChunk, Recovery, RunExit, RunHandle, RunSpec, Runtime, RuntimeFacts } from '../contract.ts';
+import type { LogChunk, PipedRun, Recovery, RunExit, RunHandle, RunSpec, Runtime, RuntimeFacts } from '../contract.ts';
 import { followLogs } from '../log-files.ts';
 import {
   groupOf,
@@ -105,13 +105,23 @@ export class ProcessRuntime implements Runtime {
   }
 
   async start(spec: RunSpec, signal?: AbortSignal): Promise<RunHandle> {
+    await this.#start(spec, false, signal);
+    return this.handleOf(spec);
+  }
+
+  async startPiped(spec: RunSpec, signal?: AbortSignal): Promise<PipedRun> {
+    const { stdin, stdout } = await this.#start(spec, true, signal);
+    if (!stdin || !stdout) throw new Error('a piped program was started without pipes');
+    return { handle: this.handleOf(spec), stdin, stdout };
+  }
+
+  async #start(spec: RunSpec, isPiped: boolean, signal?: AbortSignal): Promise<ChildProcess> {
     await this.check();
     const uid = this.#launch.isRoot ? this.#takeUid() : undefined;
     try {
-      const plan = await this.#prepare(spec, uid);
+      const plan = { ...(await this.#prepare(spec, uid)), isPiped };
       signal?.throwIfAborted();
-      this.#spawn(plan);
-      return this.handleOf(spec);
+      return this.#spawn(plan);
     } catch (error) {
       if (uid !== undefined) this.#uids.delete(uid);
       rmSync(join(spec.logDirectory, 'run.json'), { force: true });
@@ -163,7 +173,7 @@ export class ProcessRuntime implements Runtime {
     }
   }
 
-  async #prepare(spec: RunSpec, uid: number | undefined): Promise<LaunchPlan> {
+  async #prepare(spec: RunSpec, uid: number | undefined): Promise<Omit<LaunchPlan, 'isPiped'>> {
     mkdirSync(spec.logDirectory, { recursive: true, mode: 0o711 });
     for (const folder of [scratchOf(spec), sharedMemoryOf(spec)]) mkdirSync(folder, { recursive: true, mode: 0o700 });
     const relocated = new Map<string, string>();
@@ -192,7 +202,7 @@ export class ProcessRuntime implements Runtime {
     return threadsOfUser(process.getuid?.() ?? 0);
   }
 
-  #spawn(plan: LaunchPlan): void {
+  #spawn(plan: LaunchPlan): ChildProcess {
     const { spec, uid } = plan;
     const [program, ...args] = launchCommand(this.#launch, plan);
     const startedAt = new Date();
@@ -210,7 +220,7 @@ export class ProcessRuntime implements Runtime {
       cwd: '/',
       env: launchEnvironment(this.#launch, plan),
       detached: true,
-      stdio: 'ignore',
+      stdio: plan.isPiped ? ['pipe', 'pipe', 'ignore'] : 'ignore',
     });
     if (child.pid === undefined) {
       child.on('error', () => undefined);
@@ -222,6 +232,7 @@ export class ProcessRuntime implements Runtime {
     // The program must not keep a server alive that wants to end.
     child.unref();
     this.#watch(this.handleOf(spec), started, child);
+    return child;
   }
 
   #watch(handle: RunHandle, notes: RunNotes & { process: object }, child?: ReturnType<typeof spawn>): void {

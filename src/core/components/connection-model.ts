@@ -1,0 +1,87 @@
+import type { Json } from '../../lib/json.ts';
+import type { DestinationMode, JsonSchema } from './connector-model.ts';
+
+/** Component whose configurations are connections. */
+export const CONNECTION_COMPONENT = 'millrace.connection';
+
+export type SourceMode = 'full_refresh' | 'incremental';
+
+/** A stream as a source describes it. Members we do not know are kept and handed on. */
+export type CatalogStream = {
+  name: string;
+  namespace?: string;
+  json_schema: JsonSchema;
+  supported_sync_modes: SourceMode[];
+  source_defined_cursor?: boolean;
+  default_cursor_field?: string[];
+  source_defined_primary_key?: string[][];
+  is_resumable?: boolean;
+  [key: string]: Json | undefined;
+};
+
+export type Catalog = { streams: CatalogStream[] };
+
+/** A stream that is to be synced, and how. */
+export type ConnectionStream = {
+  stream: CatalogStream;
+  sourceMode: SourceMode;
+  destinationMode: DestinationMode;
+  cursorField: string[];
+  primaryKey: string[][];
+  /** Top-level fields; absent: all. */
+  selectedFields?: string[];
+};
+
+export type ConnectorAddress = { componentId: string; configurationId: string };
+
+export type Namespace =
+  | { definition: 'source' }
+  | { definition: 'destination' }
+  /** `${SOURCE_NAMESPACE}` in it stands for the source's. */
+  | { definition: 'custom'; format: string };
+
+export type ConnectionSchedule = { type: 'manual' } | { type: 'cron'; expression: string; timezone: string };
+
+/** What a connection is, as it is stored in the parameters of its configuration. */
+export type ConnectionSettings = {
+  source: ConnectorAddress;
+  destination: ConnectorAddress;
+  namespace: Namespace;
+  prefix: string;
+  schedule: ConnectionSchedule;
+  schemaChanges: 'ignore' | 'disable' | 'propagate_columns' | 'propagate_fully';
+  streams: ConnectionStream[];
+};
+
+export type Connection = {
+  id: string;
+  name: string;
+  isActive: boolean;
+  isDeleted: boolean;
+  settings: ConnectionSettings;
+  version: number;
+  createdAt: Date;
+};
+
+/** What a stream is known by on its way: two streams may share a name in different namespaces. */
+export function streamKey({ name, namespace }: { name: string; namespace?: string | undefined }): string {
+  return JSON.stringify([namespace ?? null, name]);
+}
+
+/** Namespace and name under which the destination gets a stream. */
+export function destinationName(
+  { namespace, prefix }: Pick<ConnectionSettings, 'namespace' | 'prefix'>,
+  stream: { name: string; namespace?: string | undefined },
+): { name: string; namespace: string | undefined } {
+  const name = `${prefix}${stream.name}`;
+  switch (namespace.definition) {
+    case 'source':
+      return { name, namespace: stream.namespace };
+    case 'destination':
+      return { name, namespace: undefined };
+    case 'custom': {
+      const text = namespace.format.replaceAll('${SOURCE_NAMESPACE}', stream.namespace ?? '').trim();
+      return { name, namespace: text === '' ? undefined : text };
+    }
+  }
+}

@@ -1,0 +1,105 @@
+import { uuidv4 } from '../../lib/ids.ts';
+import type { Actor } from '../identity/actor.ts';
+import type { Configuration } from './configuration-model.ts';
+import type { Configurations } from './configurations.ts';
+import { CONNECTION_COMPONENT, type Connection, type ConnectionSettings } from './connection-model.ts';
+import { connectorErrors } from './connector-errors.ts';
+import type { ConnectorPage } from './connectors.ts';
+
+export type ConnectionChange = {
+  name?: string | undefined;
+  isActive?: boolean | undefined;
+  settings?: Partial<Omit<ConnectionSettings, 'source' | 'destination'>>;
+};
+
+const component = (id: string) => ({ componentId: CONNECTION_COMPONENT, configurationId: id });
+
+/** Connections between a source and a destination: configurations of one component of ours. */
+export class Connections {
+  readonly #configurations: Configurations;
+
+  constructor(parts: { configurations: Configurations }) {
+    this.#configurations = parts.configurations;
+  }
+
+  async create(
+    actor: Actor,
+    input: { name: string; isActive: boolean; settings: ConnectionSettings },
+  ): Promise<Connection> {
+    const created = await this.#configurations.create(actor, CONNECTION_COMPONENT, {
+      id: uuidv4(),
+      name: input.name,
+      isDisabled: !input.isActive,
+      configuration: JSON.stringify({ parameters: input.settings }),
+    });
+    return toConnection(created);
+  }
+
+  /** Oldest first. */
+  async list(actor: Actor, page: ConnectorPage = {}): Promise<Connection[]> {
+    const found = await this.#configurations.page(actor, { ...page, componentIds: [CONNECTION_COMPONENT] });
+    return found.filter(isConnection).map(toConnection);
+  }
+
+  /** Throws connector.not-found, for deleted ones too. */
+  async get(actor: Actor, id: string): Promise<Connection> {
+    const [found] = await this.list(actor, { ids: [id], limit: 1 });
+    if (!found) throw connectorErrors.notFound('connection', id);
+    return found;
+  }
+
+  /** Members that are left out stay. */
+  async update(actor: Actor, id: string, change: ConnectionChange): Promise<Connection> {
+    const current = await this.get(actor, id);
+    const settings = { ...current.settings, ...change.settings };
+    const updated = await this.#configurations.update(actor, component(id), {
+      name: change.name,
+      isDisabled: change.isActive === undefined ? undefined : !change.isActive,
+      configuration: JSON.stringify({ parameters: settings }),
+    });
+    return toConnection(updated);
+  }
+
+  async delete(actor: Actor, id: string): Promise<void> {
+    await this.get(actor, id);
+    await this.#configurations.delete(actor, component(id));
+  }
+
+  /** The state its last syncs have left. */
+  async stateText(actor: Actor, id: string): Promise<string> {
+    return (await this.#configurations.get(actor, component(id))).state.text;
+  }
+}
+
+/** Somebody may have made a configuration of the component through another API, and half of it only. */
+function isConnection(configuration: Configuration): boolean {
+  const { source, destination, streams } = parametersOf(configuration);
+  return source !== undefined && destination !== undefined && Array.isArray(streams);
+}
+
+function toConnection(configuration: Configuration): Connection {
+  const { id, name, isDisabled, isDeleted, version, createdAt } = configuration;
+  const { source, destination, ...rest } = parametersOf(configuration) as ConnectionSettings;
+  return {
+    id,
+    name,
+    isActive: !isDisabled,
+    isDeleted,
+    version,
+    createdAt,
+    settings: {
+      source,
+      destination,
+      namespace: rest.namespace ?? { definition: 'destination' },
+      prefix: rest.prefix ?? '',
+      schedule: rest.schedule ?? { type: 'manual' },
+      schemaChanges: rest.schemaChanges ?? 'ignore',
+      streams: rest.streams,
+    },
+  };
+}
+
+function parametersOf(configuration: Configuration): Partial<ConnectionSettings> {
+  const root = configuration.configuration.parse() as { parameters?: Partial<ConnectionSettings> };
+  return root.parameters ?? {};
+}
