@@ -338,6 +338,8 @@ test('a job whose program never began starts from the beginning', async (t) => {
   const { start, end, restart } = await runnerWorld(t, { runtime, components });
   const job = await start(inline({}));
   while (runtime.started.length === 0) await sleep(10);
+  // The first server has to be waiting for the program before the machine forgets it.
+  await sleep(500);
   // As after a crash between the saved handle and the start.
   const forgotten = [...machine.programs.values()];
   machine.programs.clear();
