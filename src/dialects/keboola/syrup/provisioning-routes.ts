@@ -108,11 +108,11 @@ export function registerProvisioningRoutes(app: KeboolaApp, deps: KeboolaDeps): 
       `Asynchronous actions are not supported for '${backend}'; use /${backend} instead.`,
     );
   };
-  const hidden = { schema: { hide: true } };
-  app.post('/provisioning/async/:backend', hidden, refuseAsync);
-  app.post('/provisioning/async/:backend/transformation', hidden, refuseAsync);
-  app.delete('/provisioning/async/:backend/:credentialsId', hidden, refuseAsync);
-  app.post('/provisioning/async/:backend/:credentialsId/:act', hidden, refuseAsync);
+  const refused = { schema: { summary: 'Asynchronous actions: for containers only, which are not served here' } };
+  app.post('/provisioning/async/:backend', refused, refuseAsync);
+  app.post('/provisioning/async/:backend/transformation', refused, refuseAsync);
+  app.delete('/provisioning/async/:backend/:credentialsId', refused, refuseAsync);
+  app.post('/provisioning/async/:backend/:credentialsId/:act', refused, refuseAsync);
 }
 
 function backendNotFound(name: string): AppError {
