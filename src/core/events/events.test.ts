@@ -184,5 +184,7 @@ test('events restored from another cluster are shown again', async (t) => {
   assert.deepEqual(await read({ sinceId: a.uuid }), []);
   assert.ok((await events.repairAfterRestore()) >= 2);
   await say('c');
-  assert.deepEqual(await read({ sinceId: a.uuid, direction: 'asc' }), ['b', 'c']);
+  const news = () => read({ sinceId: a.uuid, direction: 'asc' });
+  for (const deadline = Date.now() + 20_000; (await news()).length < 2 && Date.now() < deadline; ) await sleep(10);
+  assert.deepEqual(await news(), ['b', 'c']);
 });
