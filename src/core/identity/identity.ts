@@ -4,10 +4,10 @@ import { type Clock, systemClock } from '../../lib/clock.ts';
 import { randomToken } from '../../lib/ids.ts';
 import { errors } from '../errors.ts';
 import { type Events, eventFor } from '../events/events.ts';
+import { NotifiedCache } from '../notified-cache.ts';
 import type { Actor, BucketRight, Manager } from './actor.ts';
 import { identityErrors } from './identity-errors.ts';
 import { assertAllowed, canCreateTokens, canManageTokens } from './permissions.ts';
-import { TokenCache } from './token-cache.ts';
 import {
   isExpired,
   type NewToken,
@@ -52,13 +52,13 @@ export class Identity {
   readonly #db: Database;
   readonly #events: Events;
   readonly #clock: Clock;
-  readonly #cache: TokenCache;
+  readonly #cache: NotifiedCache<KnownToken>;
 
   constructor(parts: { db: Database; events: Events; clock?: Clock }) {
     this.#db = parts.db;
     this.#events = parts.events;
     this.#clock = parts.clock ?? systemClock;
-    this.#cache = new TokenCache(parts.db, this.#clock);
+    this.#cache = new NotifiedCache({ db: parts.db, clock: this.#clock, channel: 'tokens', maxKept: 10_000 });
   }
 
   /** A Storage token's text to its actor. Whatever is wrong with the token, the answer is the same and never has it in. */

@@ -1,8 +1,9 @@
 import type { Database, Transaction } from '../../db/database.ts';
+import { systemClock } from '../../lib/clock.ts';
 import type { EventName } from '../events/event-names.ts';
 import { type Events, eventFor } from '../events/events.ts';
 import type { Actor } from '../identity/actor.ts';
-import { ClassCache } from './class-cache.ts';
+import { NotifiedCache } from '../notified-cache.ts';
 import { CLASS_LIMITS, type ClassPatch, type NewClass, type ObjectClass, PROFILE_CLASS } from './class-model.ts';
 import {
   changeObjectTable,
@@ -28,18 +29,21 @@ const RESERVED_NAMES = ['self', 'user', 'users', 'acl'];
 export class Classes {
   readonly #db: Database;
   readonly #events: Events;
-  readonly #cache: ClassCache;
+  /** Writers name the revision they know: an old class in here can make a write start over but never go wrong. */
+  readonly #cache: NotifiedCache<ObjectClass>;
 
   constructor(parts: { db: Database; events: Events }) {
     this.#db = parts.db;
     this.#events = parts.events;
-    this.#cache = new ClassCache(parts.db);
+    this.#cache = new NotifiedCache({ db: parts.db, clock: systemClock, channel: 'object_classes', maxKept: 5000 });
   }
 
   /** By name, or whether the actor may see it or not: for operations on its objects, which have rights of their own. */
   async resolve(actor: Actor, name: string): Promise<ObjectClass> {
     const wanted = name.toLowerCase();
-    const found = await this.#cache.find(actor.projectId, wanted);
+    const found = await this.#cache.get(`${actor.projectId} ${wanted}`, () =>
+      findClass(this.#db, actor.projectId, wanted),
+    );
     if (found) return found;
     if (wanted === PROFILE_CLASS) return this.#db.transaction((tx) => this.ensureProfiles(tx, actor));
     throw objectErrors.classNotFound();
