@@ -1,4 +1,5 @@
-/** A small client of the public HTTP APIs, as a user would write one: nothing of the server's own code is used. */
+import { Api } from './api.ts';
+
 export type StorageJob = {
   id: number;
   status: string;
@@ -13,34 +14,10 @@ export type QueueJob = {
   result: { message?: string; output?: { tables?: { id: string }[] } };
 };
 
-export class Client {
-  readonly url: string;
-  readonly #token: string;
-
+/** A small client of Storage and the Queue. */
+export class Client extends Api {
   constructor(url: string, token: string) {
-    this.url = url;
-    this.#token = token;
-  }
-
-  async call<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const response = await this.#fetch(method, path, body);
-    const text = await response.text();
-    if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${text}`);
-    return (text === '' ? undefined : JSON.parse(text)) as T;
-  }
-
-  /** Undefined when the object does not exist. */
-  async find<T>(path: string): Promise<T | undefined> {
-    const response = await this.#fetch('GET', path);
-    if (response.status === 404) return undefined;
-    if (!response.ok) throw new Error(`GET ${path} answered ${response.status}: ${await response.text()}`);
-    return (await response.json()) as T;
-  }
-
-  async text(path: string): Promise<string> {
-    const response = await this.#fetch('GET', path);
-    if (!response.ok) throw new Error(`GET ${path} answered ${response.status}: ${await response.text()}`);
-    return await response.text();
+    super(url, { 'X-StorageApi-Token': token });
   }
 
   /** Prepares a Storage file and uploads its content through the Azure Blob endpoint, like the official clients. */
@@ -102,16 +79,6 @@ export class Client {
       text += await slice.text();
     }
     return [table.columns, ...parseCsv(text)];
-  }
-
-  #fetch(method: string, path: string, body?: unknown): Promise<Response> {
-    const headers: Record<string, string> = { 'X-StorageApi-Token': this.#token };
-    if (body !== undefined) headers['Content-Type'] = 'application/json';
-    return fetch(`${this.url}${path}`, {
-      method,
-      headers,
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
   }
 }
 

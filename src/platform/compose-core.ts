@@ -58,6 +58,7 @@ export async function composeCore({
   const files = new Files({ db, filestore, events, clock, signingKey, scratchDirectory: scratch });
   const components = await Components.load(path.join(packageRoot, 'components'));
   const configurations = new Configurations({ db, events, secrets, components });
+  const connecting = composeConnectors({ components, configurations, secrets, jobs });
   const classes = new Classes({ db, events });
   const objects = new Objects({ db, classes });
   return {
@@ -73,8 +74,8 @@ export async function composeCore({
       files,
       components,
       configurations,
-      ...composeConnectors({ components, configurations, secrets, jobs }),
-      runs: new ComponentRuns({ db, jobs, components, secrets }),
+      ...connecting,
+      runs: new ComponentRuns({ db, jobs, components, secrets, syncs: connecting.syncs }),
       metadata: new ObjectMetadata({ db, events, clock }),
       workspaces: new Workspaces({ db, events, secrets, provisioners, clock }),
       classes,

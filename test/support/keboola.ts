@@ -83,6 +83,7 @@ export async function keboolaServer(t: TestContext, options: { engine?: Engine }
   const jobs = new Jobs({ db, events });
   const components = await Components.load(join(packageRoot, 'components'));
   const configurations = new Configurations({ db, events, secrets, components });
+  const connecting = composeConnectors({ components, configurations, secrets, jobs });
   const engine = options.engine ?? ({ tables: {} } as Engine);
   const filestore = await openLocalFilestore({ directory: join(directory, 'files') });
   const classes = new Classes({ db, events });
@@ -98,8 +99,8 @@ export async function keboolaServer(t: TestContext, options: { engine?: Engine }
     files: new Files({ db, filestore, events, clock, signingKey: randomBytes(32), scratchDirectory: directory }),
     components,
     configurations,
-    ...composeConnectors({ components, configurations, secrets, jobs }),
-    runs: new ComponentRuns({ db, jobs, components, secrets }),
+    ...connecting,
+    runs: new ComponentRuns({ db, jobs, components, secrets, syncs: connecting.syncs }),
     metadata: new ObjectMetadata({ db, events, clock }),
     workspaces: new Workspaces({ db, events, secrets, provisioners: { postgres: await openTestProvisioner(t) } }),
     classes,

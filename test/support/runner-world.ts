@@ -86,6 +86,7 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
       : await writeComponents(folder('components'), options.components ?? {});
   const components = await Components.load(definitions);
   const configurations = new Configurations({ db, events, secrets, components });
+  const connecting = composeConnectors({ components, configurations, secrets, jobs });
   const parts = { db, events, jobs, files, engine, clock, staging: new Staging({ db }) };
   const classes = new Classes({ db, events });
   const objects = new Objects({ db, classes });
@@ -98,9 +99,9 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
     buckets: new Buckets(parts),
     metadata: new ObjectMetadata(parts),
     configurations,
-    ...composeConnectors({ components, configurations, secrets, jobs }),
+    ...connecting,
     workspaces: new Workspaces({ db, events, secrets, provisioners: {} }),
-    runs: new ComponentRuns({ db, jobs, components, secrets }),
+    runs: new ComponentRuns({ db, jobs, components, secrets, syncs: connecting.syncs }),
     classes,
     objects,
     endUsers: new EndUsers({ db, events, secrets, classes, objects }),

@@ -7,6 +7,7 @@ import { packageRoot } from '../../lib/package-root.ts';
 import { Jobs } from '../jobs/jobs.ts';
 import { ComponentRuns } from './component-runs.ts';
 import { Components } from './components.ts';
+import { composeConnectors } from './compose-connectors.ts';
 import { Configurations } from './configurations.ts';
 import type { RunInput } from './run-definition.ts';
 
@@ -18,7 +19,8 @@ async function setUp(t: TestContext) {
   const components = await Components.load(path.join(packageRoot, 'components'));
   const jobs = new Jobs({ db, events: project.events });
   const configurations = new Configurations({ ...project, db, components });
-  return { ...project, jobs, configurations, runs: new ComponentRuns({ ...project, db, components, jobs }) };
+  const { syncs } = composeConnectors({ ...project, components, configurations, jobs });
+  return { ...project, jobs, configurations, runs: new ComponentRuns({ ...project, db, components, jobs, syncs }) };
 }
 
 test('a job keeps the version it was made with, and the inline configuration with its secrets as ciphers', async (t) => {

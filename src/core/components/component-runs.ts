@@ -13,7 +13,9 @@ import { configurationErrors } from './configuration-errors.ts';
 import type { Configuration } from './configuration-model.ts';
 import { findConfiguration } from './configuration-store.ts';
 import { toStoredText } from './configuration-text.ts';
+import { CONNECTION_COMPONENT } from './connection-model.ts';
 import type { RunInput } from './run-definition.ts';
+import type { Syncs } from './syncs.ts';
 
 export type NewRun = {
   componentId: string;
@@ -39,9 +41,9 @@ const MAX_TEXT = 1000;
 
 /** Puts runs of components into the queue. What can be refused is refused here, before there is a job. */
 export class ComponentRuns {
-  readonly #parts: { db: Database; jobs: Jobs; components: Components; secrets: Secrets };
+  readonly #parts: { db: Database; jobs: Jobs; components: Components; secrets: Secrets; syncs: Syncs };
 
-  constructor(parts: { db: Database; jobs: Jobs; components: Components; secrets: Secrets }) {
+  constructor(parts: { db: Database; jobs: Jobs; components: Components; secrets: Secrets; syncs: Syncs }) {
     this.#parts = parts;
   }
 
@@ -55,7 +57,8 @@ export class ComponentRuns {
     if (actor.token.person?.role === 'readOnly') throw runErrors.readOnlyRole();
     const definition = components.get(run.componentId);
     if (!canRunComponent(actor, run.componentId)) throw runErrors.componentForbidden(run.componentId);
-    assertRunnable(actor, definition);
+    const isConnection = definition.id === CONNECTION_COMPONENT;
+    if (!isConnection) assertRunnable(actor, definition);
     assertTexts({
       config: run.configurationId,
       tag: run.tag,
@@ -64,6 +67,7 @@ export class ComponentRuns {
       variableValuesId: run.variableValuesId,
       configRowIds: run.rowIds,
     });
+    if (isConnection) return this.#sync(actor, run);
     const { componentId } = run;
     const configData =
       run.configData === undefined
@@ -104,6 +108,16 @@ export class ComponentRuns {
     });
   }
 
+  /** A connection is run by syncing it, whoever asks for it in whatever words. */
+  async #sync(actor: Actor, run: NewRun): Promise<Job> {
+    if (run.configurationId === undefined || run.configData !== undefined) throw runErrors.connectionMissing();
+    return this.#parts.syncs.sync(actor, run.configurationId, {
+      input: { options: run.options ?? {} },
+      ...(run.parentRunId && { parentRunId: run.parentRunId }),
+      ...(run.availableAt && { availableAt: run.availableAt }),
+    });
+  }
+
   async #stored(tx: Transaction, actor: Actor, run: NewRun): Promise<Configuration | undefined> {
     if (run.configurationId === undefined) return undefined;
     const configurationId = run.configurationId;
@@ -127,6 +141,7 @@ function assertTexts(texts: Record<string, string | string[] | undefined>): void
 
 function assertRunnable(actor: Actor, definition: ComponentDefinition): void {
   if (!definition.run) throw componentErrors.notInstalled(definition.id);
+  if (definition.connector) throw runErrors.connector(definition.id);
   if (!actor.isDefaultBranch && definition.features.includes('dev-branch-job-blocked')) {
     throw runErrors.blockedInBranch();
   }
@@ -164,6 +179,19 @@ const runErrors = {
     new AppError('invalid', 'run.invalid-text', `The "${name}" parameter is too long or has a NUL character.`),
   blockedInBranch: () =>
     new AppError('invalid', 'run.blocked-in-branch', 'This component cannot be run in a development branch.'),
+  connector: (componentId: string) =>
+    new AppError(
+      'invalid',
+      'run.connector',
+      `The component "${componentId}" is not runnable. It is a connector: run a connection that has it.`,
+      { details: { componentId } },
+    ),
+  connectionMissing: () =>
+    new AppError(
+      'invalid',
+      'run.connection-missing',
+      'A connection is run by its id: "config" is required, and "configData" cannot replace what is stored.',
+    ),
   variablesTwice: () =>
     new AppError(
       'invalid',

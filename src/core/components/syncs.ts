@@ -1,7 +1,7 @@
 import type { Json } from '../../lib/json.ts';
 import type { Actor } from '../identity/actor.ts';
 import { jobErrors } from '../jobs/job-errors.ts';
-import type { Job, JobFilter, JobPage } from '../jobs/job-model.ts';
+import type { Job, JobFilter, JobPage, NewJob } from '../jobs/job-model.ts';
 import { isFinal } from '../jobs/job-status.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import { componentErrors } from './component-errors.ts';
@@ -15,6 +15,9 @@ const SYNC_KINDS = ['sync', 'reset'] as const;
 export type SyncKind = (typeof SYNC_KINDS)[number];
 
 export type SyncFilter = Omit<JobFilter, 'kinds'> & { kinds?: SyncKind[] };
+
+/** How a sync is asked for where it is asked for like any other run. */
+export type SyncStart = Pick<NewJob, 'parentRunId' | 'availableAt' | 'input'>;
 
 /** Connectors are patient with slow databases; whoever waits for one is not patient without end. */
 const DISCOVER_MS = 10 * 60_000;
@@ -47,11 +50,11 @@ export class Syncs {
   }
 
   /** Refused while another sync of the connection is under way. */
-  async sync(actor: Actor, connectionId: string): Promise<Job> {
+  async sync(actor: Actor, connectionId: string, how: SyncStart = {}): Promise<Job> {
     const connection = await this.#connections.get(actor, connectionId);
     if (!connection.isActive) throw connectorErrors.inactive();
     if ((await this.#unfinished(actor, connectionId)).length > 0) throw connectorErrors.alreadyRunning();
-    return this.#start(actor, 'sync', connectionId);
+    return this.#start(actor, 'sync', connectionId, how);
   }
 
   /** Forgets what was synced and empties its tables; a sync that is under way is ended first. */
@@ -95,7 +98,7 @@ export class Syncs {
     for (const job of await this.#unfinished(actor, id)) await this.#kill(actor, job.id);
   }
 
-  async #start(actor: Actor, kind: SyncKind, connectionId: string): Promise<Job> {
+  async #start(actor: Actor, kind: SyncKind, connectionId: string, how: SyncStart = {}): Promise<Job> {
     // Taken before, so that the key that is taken already is told from the one just taken.
     const id = await this.#jobs.ticket(actor);
     const job = await this.#jobs.create(actor, {
@@ -106,6 +109,7 @@ export class Syncs {
       lockKey: `sync:${actor.branchId}:${connectionId}`,
       dedupeKey: `${kind}:${actor.branchId}:${connectionId}`,
       releaseFinished: true,
+      ...how,
     });
     if (job.id !== id) throw connectorErrors.alreadyRunning();
     return job;

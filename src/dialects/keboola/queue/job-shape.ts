@@ -111,18 +111,42 @@ export function toQueueJob(
  * exception id leads to it in the log.
  */
 export function toResult(job: Job): { [key: string]: Json } | undefined {
-  const kept = isObject(job.result) ? job.result : undefined;
+  const kept = isObject(job.result) ? ofKind(job, job.result) : undefined;
   if (!job.error) return kept;
   const isUsers = job.error.type === 'user';
   return {
-    configVersion: null,
-    images: [],
-    input: { tables: [] },
-    output: { tables: [] },
+    ...NO_RESULT,
     ...kept,
     message: isUsers ? job.error.message : 'Internal Server Error occurred.',
     error: { type: job.error.type, exceptionId: job.error.exceptionId },
   };
+}
+
+/** The members that clients read without asking. */
+const NO_RESULT = { configVersion: null, images: [], input: { tables: [] }, output: { tables: [] } };
+
+/** Jobs that are no runs of a component leave results of their own; here they read like one. */
+function ofKind({ kind }: Job, result: { [key: string]: Json }): { [key: string]: Json } {
+  switch (kind) {
+    case 'sync':
+      return { ...NO_RESULT, message: `Synced ${result.rowsSynced ?? 0} records.`, ...result };
+    case 'reset':
+      return { ...NO_RESULT, message: `Cleared ${counted(result.streams)}.`, ...result };
+    case 'discover':
+      // Not the streams themselves: a source of a thousand tables would fill a list of jobs with its columns.
+      return { ...NO_RESULT, message: `Found ${counted(result.streams)}.` };
+    case 'check': {
+      const message = result.message || (result.isFine ? 'The connection works.' : 'The connection does not work.');
+      return { ...NO_RESULT, isFine: result.isFine ?? false, message };
+    }
+    default:
+      return result;
+  }
+}
+
+function counted(streams: Json | undefined): string {
+  const count = Array.isArray(streams) ? streams.length : 0;
+  return count === 1 ? '1 stream' : `${count} streams`;
 }
 
 /** Whole seconds it has run, 0 before it has ended. */
