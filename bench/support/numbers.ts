@@ -9,6 +9,13 @@ export function option(name: string, fallback: number): number {
   return index === -1 ? fallback : Number(process.argv[index + 1]);
 }
 
+/** With `--help` says what the benchmark does, and ends. */
+export function usage(text: string): void {
+  if (!process.argv.includes('--help')) return;
+  console.log(`${text.trim()}\n`);
+  process.exit(0);
+}
+
 /** One table: the first row is the header. */
 export function printTable(title: string, rows: (string | number)[][]): void {
   const cells = rows.map((row) => row.map(String));

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,10 +16,7 @@ export async function startServer(): Promise<BenchServer> {
     [path.join(packageRoot, 'bin/millrace.js'), 'up', '--data', dataDirectory, '--port', '0', '--json'],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
-  const ready = await new Promise<{ url: string; credentials: string }>((resolve, reject) => {
-    createInterface({ input: child.stdout }).on('line', (line) => line.startsWith('{') && resolve(JSON.parse(line)));
-    child.once('exit', () => reject(new Error('millrace did not start')));
-  });
+  const ready = await firstJsonLine<{ url: string; credentials: string }>(child, 'millrace');
   const credentials = JSON.parse(readFileSync(ready.credentials, 'utf8')) as { keboola: { storageToken: string } };
   return {
     url: ready.url,
@@ -27,10 +24,30 @@ export async function startServer(): Promise<BenchServer> {
     dataDirectory,
     pid: child.pid ?? 0,
     stop: async () => {
-      const exited = once(child, 'exit');
-      child.kill('SIGTERM');
-      await exited;
+      await stopChild(child);
       rmSync(dataDirectory, { recursive: true, force: true });
     },
   };
+}
+
+/** What a server says on its output when it is ready. */
+export function firstJsonLine<T>(child: ChildProcess, name: string): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    if (!child.stdout) throw new Error(`${name} was started without a pipe for its output`);
+    createInterface({ input: child.stdout }).on('line', (line) => line.startsWith('{') && resolve(JSON.parse(line)));
+    child.once('exit', () => reject(new Error(`${name} did not start`)));
+  });
+}
+
+export async function stopChild(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill('SIGTERM');
+  await exited;
+}
+
+/** The embedded PostgreSQL of a server: its process number and how to connect to it. */
+export function postgresOf(dataDirectory: string): { pid: number; host: string; port: number; user: string } {
+  const lines = readFileSync(path.join(dataDirectory, 'postgres', 'postmaster.pid'), 'utf8').split('\n');
+  return { pid: Number(lines[0]), host: lines[4]?.trim() ?? '', port: Number(lines[3]), user: 'millrace' };
 }
