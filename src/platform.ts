@@ -106,6 +106,8 @@ async function open(options: PlatformOptions, log: Logger, lifecycle: Lifecycle)
   await core.secrets.checkKey(db);
   await core.events.repairAfterRestore();
   await lakes.relocate(db);
+  const unfollow = core.components.follow((error) => log.warn({ err: error }, 'installed connectors cannot be read'));
+  lifecycle.onStop('connectors', 100, unfollow);
   const credentials = await ensureCredentials(core.projects, folder('credentials.json'), shared, say);
 
   // The lock says that no other server uses this database, so whoever held jobs is dead.

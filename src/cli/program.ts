@@ -47,6 +47,30 @@ export function buildProgram(): Command {
     .option('--config <file>', 'configuration file instead of ./millrace.yaml')
     .action(async (name, options) => (await import('./project-create.ts')).projectCreate(name, options));
 
+  const connector = program
+    .command('connector')
+    .description('connectors of other makers, for sources and destinations');
+  const place = (command: Command) =>
+    command
+      .option('--data <dir>', 'data directory (default ./millrace-data)')
+      .option('--json', 'print one line of JSON')
+      .option('--config <file>', 'configuration file instead of ./millrace.yaml');
+  place(connector.command('install'))
+    .description('install a connector from the Python package index; a running server sees it within a second')
+    .argument(
+      '<package>',
+      'airbyte-source-... or airbyte-destination-..., with ==version for one that is not the newest',
+    )
+    .option('--python <program>', 'Python to use, below /usr (default python3)')
+    .action(async (name, options) => (await import('./connector.ts')).connectorInstall(name, options));
+  place(connector.command('list'))
+    .description('list installed connectors')
+    .action(async (options) => (await import('./connector.ts')).connectorList(options));
+  place(connector.command('remove'))
+    .description('remove an installed connector; what is configured for it stays')
+    .argument('<package>', 'name of the package')
+    .action(async (name, options) => (await import('./connector.ts')).connectorRemove(name, options));
+
   const config = program.command('config').description('the configuration');
   config
     .command('print')

@@ -56,7 +56,7 @@ export async function composeCore({
   const jobs = new Jobs({ db, events });
   const signingKey = Buffer.from(hkdfSync('sha256', key, '', 'millrace blob grants', 32));
   const files = new Files({ db, filestore, events, clock, signingKey, scratchDirectory: scratch });
-  const components = await Components.load(path.join(packageRoot, 'components'));
+  const components = await Components.load(path.join(packageRoot, 'components'), path.join(home, 'connectors'));
   const configurations = new Configurations({ db, events, secrets, components });
   const connecting = composeConnectors({ components, configurations, secrets, jobs });
   const classes = new Classes({ db, events });

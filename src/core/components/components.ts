@@ -1,24 +1,33 @@
 import { existsSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { componentErrors } from './component-errors.ts';
 import { COMPONENT_TYPES, type ComponentDefinition, type ComponentType } from './component-model.ts';
 import { knownConnectors, parseConnector } from './connector-model.ts';
 
+const FOLLOW_MS = 1000;
+
 /**
  * The components this server knows. Those with a folder of their own (`<folder>/<id>/component.json`) can run here;
  * the ones of `known.json` are ids that clients expect to find: they can be configured, and running one says that it
- * is not installed. Read once at start: a definition never changes under a running server.
+ * is not installed. They are read once at start. What an operator installs (`<installed>/<id>.json`, which names the
+ * folder of its program below `installed`) takes the place of a known one, also while the server runs.
  */
 export class Components {
-  readonly #byId: Map<string, ComponentDefinition>;
+  readonly #shipped: ComponentDefinition[];
+  readonly #installed: string | undefined;
+  #byId: Map<string, ComponentDefinition>;
+  /** What the installed definitions looked like when they were last read. */
+  #fingerprint = '';
 
-  private constructor(definitions: ComponentDefinition[]) {
-    this.#byId = new Map(definitions.map((definition) => [definition.id, definition]));
+  private constructor(shipped: ComponentDefinition[], installed: string | undefined) {
+    this.#shipped = shipped;
+    this.#installed = installed;
+    this.#byId = byId(shipped);
   }
 
   /** Reads and checks all definitions; one error names every problem found. */
-  static async load(folder: string): Promise<Components> {
+  static async load(folder: string, installed?: string): Promise<Components> {
     const problems: string[] = [];
     const definitions = new Map<string, ComponentDefinition>();
     const add = (json: unknown, file: string, directory?: string) => {
@@ -42,7 +51,45 @@ export class Components {
       for (const json of knownConnectors(await readJson(connectors, problems))) add(json, connectors);
     }
     if (problems.length > 0) throw new Error(`Component definitions are invalid:\n  ${problems.join('\n  ')}`);
-    return new Components([...definitions.values()].sort((a, b) => (a.id < b.id ? -1 : 1)));
+    const components = new Components([...definitions.values()], installed);
+    await components.refresh();
+    return components;
+  }
+
+  /**
+   * Reads what is installed again where it has changed. Throws with every problem, and nothing changes then: a server
+   * goes on with what it knows.
+   */
+  async refresh(): Promise<void> {
+    const folder = this.#installed;
+    if (folder === undefined) return;
+    const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.json')).sort();
+    const facts = await Promise.all(names.map((name) => stat(path.join(folder, name)).catch(() => undefined)));
+    const fingerprint = JSON.stringify(names.map((name, index) => [name, facts[index]?.ino, facts[index]?.mtimeMs]));
+    if (fingerprint === this.#fingerprint) return;
+    // Also where it is refused below: the same mistake is told once, not every second.
+    this.#fingerprint = fingerprint;
+    const problems: string[] = [];
+    const found: ComponentDefinition[] = [];
+    for (const name of names) {
+      const file = path.join(folder, name);
+      const json = await readJson(file, problems);
+      const program = isObject(json) && typeof json.directory === 'string' ? path.join(folder, json.directory) : '';
+      const report = (problem: string) => problems.push(`${file}: ${problem}`);
+      const definition = parseDefinition(json, program, report);
+      if (this.#shipped.some(({ id, run }) => run !== undefined && id === definition.id))
+        report(`${definition.id} comes with the server and cannot be replaced`);
+      found.push(existsSync(program) ? inFolder(definition, program) : { ...definition, run: undefined });
+    }
+    if (problems.length > 0) throw new Error(`Installed components are invalid:\n  ${problems.join('\n  ')}`);
+    this.#byId = byId([...this.#shipped, ...found]);
+  }
+
+  /** Looks every second; answers what ends that. */
+  follow(onProblem: (error: unknown) => void): () => void {
+    const timer = setInterval(() => void this.refresh().catch(onProblem), FOLLOW_MS);
+    timer.unref();
+    return () => clearInterval(timer);
   }
 
   /** Every definition, ordered by id. */
@@ -60,6 +107,19 @@ export class Components {
     if (!definition) throw componentErrors.notFound(componentId);
     return definition;
   }
+}
+
+/** Later ones win. */
+function byId(definitions: ComponentDefinition[]): Map<string, ComponentDefinition> {
+  const found = new Map(definitions.map((definition) => [definition.id, definition]));
+  return new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** `{directory}` in a command stands for the folder of the program. */
+function inFolder(definition: ComponentDefinition, directory: string): ComponentDefinition {
+  const { run } = definition;
+  if (!run || !('command' in run)) return definition;
+  return { ...definition, run: { command: run.command.map((part) => part.replaceAll('{directory}', directory)) } };
 }
 
 async function readJson(file: string, problems: string[]): Promise<unknown> {

@@ -49,11 +49,32 @@ export function parseConnector(value: unknown, report: (problem: string) => void
     slug: text('slug'),
     image: text('image'),
     version: text('version'),
-    specification: isObject(source.specification) ? (source.specification as JsonSchema) : { type: 'object' },
+    specification: isObject(source.specification)
+      ? (withoutForeignPatterns(source.specification as JsonSchema) as JsonSchema)
+      : { type: 'object' },
     isOpen: source.specification === undefined,
     modes: modes as DestinationMode[],
     leavesTables: source.leavesTables === true,
   };
+}
+
+/** Connectors are written in other languages: what is no regular expression here cannot be checked here. */
+function withoutForeignPatterns(schema: Json): Json {
+  if (Array.isArray(schema)) return schema.map(withoutForeignPatterns);
+  if (typeof schema !== 'object' || schema === null) return schema;
+  return Object.fromEntries(
+    Object.entries(schema)
+      .filter(([key, value]) => key !== 'pattern' || typeof value !== 'string' || isPattern(value))
+      .map(([key, value]) => [key, withoutForeignPatterns(value)]),
+  );
+}
+
+function isPattern(text: string): boolean {
+  try {
+    return new RegExp(text, 'u') instanceof RegExp;
+  } catch {
+    return false;
+  }
 }
 
 /** Definitions from the short list of connectors that people know and that are not installed here. */

@@ -60,6 +60,8 @@ export async function startConnector(
     environment: {
       // Node reads the machine's settings at start, which not every machine shows to every user, and dies over it.
       ...(program[0] === process.execPath && { OPENSSL_CONF: '/dev/null' }),
+      // Else Python keeps what it prints until it has a lot of it.
+      PYTHONUNBUFFERED: '1',
       AIRBYTE_ROLE: '',
       DEPLOYMENT_MODE: 'OSS',
       WORKER_ENVIRONMENT: 'DOCKER',

@@ -187,7 +187,8 @@ export class ProcessRuntime implements Runtime {
         if (this.mode === 'bubblewrap' ? isOpenToAll(path) : isReachable(path)) continue;
         const copy = join(spec.logDirectory, 'code', String(index));
         mkdirSync(dirname(copy), { recursive: true, mode: 0o711 });
-        await cp(path, copy, { recursive: true });
+        // Links of a folder to itself must lead to the copy.
+        await cp(path, copy, { recursive: true, verbatimSymlinks: true });
         await giveTo(copy, uid);
         relocated.set(path, copy);
       }
