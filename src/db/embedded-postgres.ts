@@ -43,7 +43,8 @@ import {
  * it. The caller holds the lock of the data directory, so whatever lives in this cluster is ours.
  */
 export type EmbeddedPostgres = {
-  connection: { host: string; port: number; user: string; database: string };
+  /** With `outside`, the port may be another one after a restart. */
+  readonly connection: { host: string; port: number; user: string; database: string };
   socketDirectory: string;
   /** Of the postmaster; another one after a restart. */
   pid(): number;
@@ -111,7 +112,9 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     throw error;
   }
   return {
-    connection: { host: socketDirectory, port: server.port, user: USER, database: DATABASE },
+    get connection() {
+      return { host: socketDirectory, port: server.port, user: USER, database: DATABASE };
+    },
     socketDirectory,
     pid: () => server.pid,
     stop: () => server.stop(),

@@ -35,7 +35,7 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { packageRoot } from '../../src/lib/package-root.ts';
 import { cleanup } from './cleanup.ts';
 import { testDatabase } from './database.ts';
-import { openTestProvisioner } from './workspaces.ts';
+import { testProvisioners } from './workspaces.ts';
 
 /** The HTTP server over a real core and a database of its own; nothing listens and no worker runs. */
 export type KeboolaServer = {
@@ -70,7 +70,10 @@ export type Answer = {
 };
 
 /** Tests that need no table data leave the engine out; reading or writing rows then fails. */
-export async function keboolaServer(t: TestContext, options: { engine?: Engine } = {}): Promise<KeboolaServer> {
+export async function keboolaServer(
+  t: TestContext,
+  options: { engine?: Engine; mysqlUrl?: string } = {},
+): Promise<KeboolaServer> {
   const directory = await mkdtemp(join(tmpdir(), 'millrace-keboola-'));
   cleanup(t, () => rm(directory, { recursive: true, force: true }));
   const db = await testDatabase(t);
@@ -102,7 +105,7 @@ export async function keboolaServer(t: TestContext, options: { engine?: Engine }
     ...connecting,
     runs: new ComponentRuns({ db, jobs, components, secrets, syncs: connecting.syncs }),
     metadata: new ObjectMetadata({ db, events, clock }),
-    workspaces: new Workspaces({ db, events, secrets, provisioners: { postgres: await openTestProvisioner(t) } }),
+    workspaces: new Workspaces({ db, events, secrets, provisioners: await testProvisioners(t, options.mysqlUrl) }),
     classes,
     objects,
     endUsers: new EndUsers({ db, events, secrets, classes, objects }),

@@ -13,7 +13,10 @@ import { mariadbProgram } from './needs.ts';
 export type TestMariadb = {
   /** As the setting wants it; of a login that may do everything. */
   url: string;
+  /** As a crash does it. */
   stop(): Promise<void>;
+  /** After a stop: the same data on the same port. */
+  start(): Promise<void>;
 };
 
 const ADMIN = { user: 'operator', password: 'test-operator' };
@@ -42,41 +45,51 @@ export async function startMariadb(t: TestContext): Promise<TestMariadb> {
   const port = await freePort();
   const socket = path.join(home, 's');
   const log = path.join(home, 'log');
-  const server = spawn(
-    mariadbProgram('mariadbd'),
-    [
-      '--no-defaults',
-      ...user,
-      ...folders,
-      `--port=${port}`,
-      '--bind-address=127.0.0.1',
-      `--socket=${socket}`,
-      `--log-error=${log}`,
-      `--pid-file=${path.join(home, 'pid')}`,
-      '--innodb-flush-log-at-trx-commit=0',
-      '--innodb-buffer-pool-size=32M',
-    ],
-    { stdio: 'ignore' },
-  );
+  const launch = () =>
+    spawn(
+      mariadbProgram('mariadbd'),
+      [
+        '--no-defaults',
+        ...user,
+        ...folders,
+        `--port=${port}`,
+        '--bind-address=127.0.0.1',
+        `--socket=${socket}`,
+        `--log-error=${log}`,
+        `--pid-file=${path.join(home, 'pid')}`,
+        '--innodb-flush-log-at-trx-commit=0',
+        '--innodb-buffer-pool-size=32M',
+      ],
+      { stdio: 'ignore' },
+    );
+  let server = launch();
   const stop = () => end(server);
   cleanup(t, stop);
-  await makeAdmin(socket, server, log);
-  return { url: `mysql://${ADMIN.user}:${ADMIN.password}@127.0.0.1:${port}`, stop };
+  await untilReady(server, log, () => makeAdmin(socket));
+  const url = `mysql://${ADMIN.user}:${ADMIN.password}@127.0.0.1:${port}`;
+  const start = async () => {
+    server = launch();
+    await untilReady(server, log, async () => (await mysql.createConnection(url)).end());
+  };
+  return { url, stop, start };
 }
 
 function messagesOf(root: string | undefined): string[] {
   return root === undefined ? [] : [`--lc-messages-dir=${path.join(root, 'usr/share/mysql')}`];
 }
 
-async function makeAdmin(socketPath: string, server: ChildProcess, log: string): Promise<void> {
+async function makeAdmin(socketPath: string): Promise<void> {
+  const admin = await mysql.createConnection({ socketPath, user: 'root' });
+  await admin.query(`CREATE USER '${ADMIN.user}'@'%' IDENTIFIED BY '${ADMIN.password}'`);
+  await admin.query(`GRANT ALL PRIVILEGES ON *.* TO '${ADMIN.user}'@'%' WITH GRANT OPTION`);
+  await admin.end();
+}
+
+async function untilReady(server: ChildProcess, log: string, act: () => Promise<void>): Promise<void> {
   const limit = Date.now() + 30_000;
   for (;;) {
     try {
-      const admin = await mysql.createConnection({ socketPath, user: 'root' });
-      await admin.query(`CREATE USER '${ADMIN.user}'@'%' IDENTIFIED BY '${ADMIN.password}'`);
-      await admin.query(`GRANT ALL PRIVILEGES ON *.* TO '${ADMIN.user}'@'%' WITH GRANT OPTION`);
-      await admin.end();
-      return;
+      return await act();
     } catch (error) {
       if (server.exitCode !== null || Date.now() > limit)
         throw new Error(`MariaDB does not start: ${readFileSync(log, 'utf8').slice(-2000)}`, { cause: error });

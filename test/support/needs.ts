@@ -13,6 +13,7 @@ const probes = {
   python3: () => works('/usr/bin/python3', ['-c', 'print(1)']) || works('python3', ['-c', 'print(1)']),
   venv: () => works('/usr/bin/python3', ['-c', 'import venv, ensurepip']),
   mariadb: () => works(mariadbProgram('mariadbd'), ['--version']),
+  psql: () => works('psql', ['--version']),
   root: () => process.getuid?.() === 0,
   tmpfs: () => works('unshare', ['-m', 'mount', '-t', 'tmpfs', 'none', '/mnt']),
 } as const;

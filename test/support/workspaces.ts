@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
-import type { Provisioner } from '../../src/drivers/provisioners/contract.ts';
+import type { Provisioner, Provisioners } from '../../src/drivers/provisioners/contract.ts';
+import { openMysqlProvisioner } from '../../src/drivers/provisioners/mysql/index.ts';
 import { openPostgresProvisioner } from '../../src/drivers/provisioners/postgres/index.ts';
 import { silentLogger } from '../../src/lib/logger.ts';
 import { cleanup } from './cleanup.ts';
@@ -20,4 +21,13 @@ export async function openTestProvisioner(t: TestContext): Promise<Provisioner> 
   });
   cleanup(t, () => provisioner.close());
   return provisioner;
+}
+
+/** The backends as they are configured: MySQL only with the address of a server. */
+export async function testProvisioners(t: TestContext, mysqlUrl?: string): Promise<Provisioners> {
+  const postgres = await openTestProvisioner(t);
+  if (mysqlUrl === undefined) return { postgres };
+  const mysql = await openMysqlProvisioner({ url: mysqlUrl });
+  cleanup(t, () => mysql.close());
+  return { postgres, mysql };
 }

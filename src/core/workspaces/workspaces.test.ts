@@ -65,7 +65,7 @@ const broken = (backend: Provisioner, change: Partial<Provisioner>): Provisioner
   describe: (name) => backend.describe(name),
   address: () => backend.address(),
   ensure: (space) => backend.ensure(space),
-  inspect: (name) => backend.inspect(name),
+  inspect: (space) => backend.inspect(space),
   kill: (name) => backend.kill(name),
   destroy: (name) => backend.destroy(name),
   close: () => backend.close(),
@@ -139,7 +139,7 @@ test('its time is over after its lifetime, unless it was extended or somebody is
   await client.connect();
   assert.equal(await w.sweeper.sweepOnce(), 0, 'somebody was thrown out');
   await client.end();
-  for (let tries = 0; tries < 100 && (await w.backend.inspect(user)).isInUse; tries++)
+  for (let tries = 0; tries < 100 && (await w.backend.inspect({ name: user, password })).isInUse; tries++)
     await new Promise((resolve) => setTimeout(resolve, 20));
   assert.equal(await w.sweeper.sweepOnce(), 1);
   assert.deepEqual(await w.rows(), []);

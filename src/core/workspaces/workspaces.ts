@@ -1,5 +1,5 @@
 import type { Database, Transaction } from '../../db/database.ts';
-import type { Provisioner, Provisioners } from '../../drivers/provisioners/contract.ts';
+import type { Provisioner, Provisioners, Space } from '../../drivers/provisioners/contract.ts';
 import { type Clock, systemClock } from '../../lib/clock.ts';
 import { randomToken } from '../../lib/ids.ts';
 import type { NewEvent } from '../events/event-model.ts';
@@ -83,7 +83,7 @@ export class Workspaces {
   async get(actor: Actor, key: WorkspaceKey): Promise<WorkspaceView & { isInUse: boolean }> {
     const provisioner = this.#provisioner(key.backend);
     const record = await this.#require(actor, key);
-    const { exists, isInUse } = await provisioner.inspect(record.name);
+    const { exists, isInUse } = await provisioner.inspect(this.#space(record));
     if (!exists) throw workspaceErrors.notFound();
     return { ...(await this.#view(record, provisioner)), isInUse };
   }
@@ -162,7 +162,7 @@ export class Workspaces {
         if (reason === 'unfinished' && record.state === 'active') return false;
         if (reason === 'expired') {
           const isOver = record.expiresAt !== undefined && record.expiresAt <= this.#clock.now();
-          if (!isOver || (await provisioner.inspect(record.name)).isInUse) return false;
+          if (!isOver || (await provisioner.inspect(this.#space(record))).isInUse) return false;
         }
         await this.#remove(tx, record, provisioner, (event) => ({
           ...event,
@@ -203,8 +203,8 @@ export class Workspaces {
         await this.#remove(tx, record, provisioner, (event) => eventFor(actor, event));
         return undefined;
       }
-      if (record.state === 'active' && (await provisioner.inspect(record.name)).exists) return record;
-      await provisioner.ensure({ name: record.name, password: this.#password(record) });
+      if (record.state === 'active' && (await provisioner.inspect(this.#space(record))).exists) return record;
+      await provisioner.ensure(this.#space(record));
       if (record.state === 'creating') {
         await setWorkspaceState(tx, id, 'active');
         await this.#events.append(tx, eventFor(actor, eventOf(record, 'workspace.created', 'Workspace was made')));
@@ -243,6 +243,10 @@ export class Workspaces {
     const { state: _state, name, passwordCipher: _cipher, ...workspace } = record;
     const [address, names] = [await provisioner.address(), provisioner.describe(name)];
     return { workspace, login: { ...address, ...names, password: this.#password(record) } };
+  }
+
+  #space(record: WorkspaceRecord): Space {
+    return { name: record.name, password: this.#password(record) };
   }
 
   #password(record: WorkspaceRecord): string {

@@ -16,18 +16,20 @@ const SHAPES: Record<Family, (answer: Answer) => Record<string, unknown>> = {
     exceptionId,
     status: 'error',
   }),
-  // 5xx texts are for our log only, as the original does it. 501 is an answer to the user all the same.
-  syrup: ({ status, error, exceptionId, runId }) => ({
-    status: 'error',
-    error: status >= 500 && status !== 501 ? 'Application error' : 'User error',
-    code: status,
-    message:
-      status >= 500 && status !== 501
-        ? 'Application error. Contact the operator with the exception id.'
-        : errorText(error),
-    exceptionId,
-    runId: Number(runId?.split('.').at(-1) ?? 0) || 0,
-  }),
+  // Texts of failures are for our log only, as the original does it. 501 and 503 are answers to the user all the same.
+  syrup: ({ status, error, exceptionId, runId }) => {
+    const isFailure = status >= 500 && ![501, 503].includes(status);
+    return {
+      status: 'error',
+      error: isFailure || status === 503 ? 'Application error' : 'User error',
+      code: status,
+      message: isFailure ? 'Application error. Contact the operator with the exception id.' : errorText(error),
+      // Where the provisioning client looks for the text of a 503.
+      ...(status === 503 && { reason: errorText(error) }),
+      exceptionId,
+      runId: Number(runId?.split('.').at(-1) ?? 0) || 0,
+    };
+  },
   // `message` doubles `error`: the OAuth, editor and sandboxes clients read only that one.
   symfony: ({ status, error, exceptionId }) => ({
     error: errorText(error),

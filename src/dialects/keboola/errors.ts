@@ -12,7 +12,7 @@ const STATUS_BY_KIND: Record<ErrorKind, number> = {
   limit: 429,
   'too-large': 413,
   unsupported: 501,
-  // Not 503: PHP clients take that for announced maintenance.
+  // Not 503 but for Syrup: PHP clients of the other services take that for announced maintenance.
   unavailable: 500,
   internal: 500,
 };
@@ -152,8 +152,12 @@ function routeNotFound(): AppError {
 
 function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply, family: Family): FastifyReply {
   const { status, body } = describeError(thrown, request, family);
+  // Without it clients wait for a minute before they try again.
+  if (status === 503) reply.header('retry-after', RETRY_AFTER_SECONDS);
   return reply.code(status).type('application/json').send(body);
 }
+
+const RETRY_AFTER_SECONDS = 5;
 
 /** Status and body of anything thrown. Internal errors are logged with the id that the client gets. */
 export function describeError(
@@ -162,7 +166,8 @@ export function describeError(
   family: Family,
 ): { status: number; body: Record<string, unknown> } {
   const error = fromThrown(thrown);
-  const { status, code } = keboolaCode(error);
+  const { status: generalStatus, code } = keboolaCode(error);
+  const status = family === 'syrup' && error.kind === 'unavailable' ? 503 : generalStatus;
   const exceptionId = newExceptionId();
   if (status >= 500 && status !== 501) {
     request.log.error({ exceptionId, err: error.cause ?? error, path: request.raw.url?.split('?')[0] }, error.message);

@@ -1,13 +1,15 @@
 import { createServer } from 'node:net';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { AppError, errors } from '../../../core/errors.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../../db/embedded-postgres.ts';
 import type { Logger } from '../../../lib/logger.ts';
 import { readIfThere, writePrivateFile } from '../../../lib/private-file.ts';
-import type { Provisioner, SpaceState } from '../contract.ts';
+import type { Provisioner, Space, SpaceState } from '../contract.ts';
+import { backendDown, patiently as patientlyFor, sessionsStay } from '../outage.ts';
 import { ensureCertificate } from './certificate.ts';
-import { scramVerifier } from './scram.ts';
+import { isVerifierOf, scramVerifier } from './scram.ts';
 import { TEMPLATE, TEMPLATE_STATEMENTS } from './template.ts';
 
 export type PostgresProvisionerOptions = {
@@ -25,9 +27,26 @@ export type PostgresProvisionerOptions = {
 };
 
 const CONNECTIONS_PER_LOGIN = 20;
-const MAX_CONNECTIONS = 100;
+const MAX_CONNECTIONS = 200;
 const KILL_MS = 5000;
 const PORTS_TRIED = 50;
+/** Long enough for the server to be started again after its death. */
+const PATIENCE = { attempts: 10, firstMs: 50, maxMs: 800 };
+/** Connection lost, out of resources, shut down, broken machine; the template is being copied by somebody else. */
+const OUTAGES = /^(08|53|57P|58|XX)|^55006$/;
+
+const SETTINGS = [
+  'password_encryption=scram-sha-256',
+  'max_prepared_transactions=0',
+  'max_locks_per_transaction=256',
+  // Ours to end sessions with when the logins have used up all others.
+  'superuser_reserved_connections=8',
+  'authentication_timeout=10s',
+  // What people write into their statements is not for our log, and their mistakes must not fill the disk.
+  'log_min_duration_statement=-1',
+  'log_min_error_statement=panic',
+  'log_min_messages=fatal',
+];
 
 /**
  * Spaces on a PostgreSQL of our own beside the metadata's, started at the first use. Each space is a database of its
@@ -38,7 +57,7 @@ export async function openPostgresProvisioner(options: PostgresProvisionerOption
   return new PostgresProvisioner(options);
 }
 
-type Running = { server: EmbeddedPostgres; pool: pg.Pool };
+type Running = { server: EmbeddedPostgres; pool: pg.Pool; poolPort: number };
 
 class PostgresProvisioner implements Provisioner {
   readonly #options: PostgresProvisionerOptions;
@@ -62,36 +81,43 @@ class PostgresProvisioner implements Provisioner {
     return { host: this.#options.host, port: server.connection.port };
   }
 
-  async ensure({ name, password }: { name: string; password: string }): Promise<void> {
-    const role = pg.escapeIdentifier(name);
-    const has = await this.#look(name);
-    // A verifier instead of the password: statements may end up in the log of the server.
-    const login = `login connection limit ${CONNECTIONS_PER_LOGIN} password ${pg.escapeLiteral(scramVerifier(password))}`;
-    await this.#run(`${has.role ? 'alter' : 'create'} role ${role} ${login}`);
-    await this.#run(`alter role ${role} set search_path = ${role}`);
-    await this.#run(`alter role ${role} set temp_file_limit = '4GB'`);
-    if (!has.database) await this.#run(`create database ${role} template ${TEMPLATE} strategy file_copy`);
-    await this.#run(`revoke all on database ${role} from public`);
-    await this.#run(`grant connect, temporary on database ${role} to ${role}`);
-    await this.#inDatabase(name, [`create schema if not exists ${role} authorization ${role}`]);
+  ensure({ name, password }: Space): Promise<void> {
+    return patiently(async () => {
+      const role = pg.escapeIdentifier(name);
+      const has = await this.#look(name);
+      // A verifier instead of the password: statements may end up in the log of the server.
+      const login = `login connection limit ${CONNECTIONS_PER_LOGIN} password ${pg.escapeLiteral(scramVerifier(password))}`;
+      await this.#run(`${has.verifier === undefined ? 'create' : 'alter'} role ${role} ${login}`);
+      await this.#run(`alter role ${role} set search_path = ${role}`);
+      await this.#run(`alter role ${role} set temp_file_limit = '4GB'`);
+      if (!has.database) await this.#run(`create database ${role} template ${TEMPLATE} strategy file_copy`);
+      await this.#run(`revoke all on database ${role} from public`);
+      await this.#run(`grant connect, temporary on database ${role} to ${role}`);
+      // Ours: whoever owned the schema could drop it, and may make no other.
+      await this.#inDatabase(name, [`create schema if not exists ${role}`, `grant all on schema ${role} to ${role}`]);
+    });
   }
 
-  async inspect(name: string): Promise<SpaceState> {
-    const { role, database, isInUse } = await this.#look(name);
-    return { exists: role && database, isInUse };
+  inspect({ name, password }: Space): Promise<SpaceState> {
+    return patiently(async () => {
+      const { verifier, database, isInUse } = await this.#look(name);
+      return { exists: database && verifier !== undefined && isVerifierOf(verifier, password), isInUse };
+    });
   }
 
-  async kill(name: string): Promise<void> {
-    await this.#run('select pg_terminate_backend(pid, $2) from pg_stat_activity where usename = $1', [name, KILL_MS]);
+  kill(name: string): Promise<void> {
+    return patiently(() => this.#endSessions(name));
   }
 
-  async destroy(name: string): Promise<void> {
-    const role = pg.escapeIdentifier(name);
-    // First, or a client that connects again and again would be back before its database is gone.
-    if ((await this.#look(name)).role) await this.#run(`alter role ${role} nologin`);
-    await this.kill(name);
-    await this.#run(`drop database if exists ${role} with (force)`);
-    await this.#run(`drop role if exists ${role}`);
+  destroy(name: string): Promise<void> {
+    return patiently(async () => {
+      const role = pg.escapeIdentifier(name);
+      // First, or a client that connects again and again would be back before its database is gone.
+      if ((await this.#look(name)).verifier !== undefined) await this.#run(`alter role ${role} nologin`);
+      await this.#endSessions(name);
+      await this.#run(`drop database if exists ${role} with (force)`);
+      await this.#run(`drop role if exists ${role}`);
+    });
   }
 
   async close(): Promise<void> {
@@ -102,29 +128,51 @@ class PostgresProvisioner implements Provisioner {
     await running?.server.stop();
   }
 
-  async #look(name: string): Promise<{ role: boolean; database: boolean; isInUse: boolean }> {
-    const [found] = await this.#run<{ role: boolean; database: boolean; isInUse: boolean }>(
-      `select exists (select from pg_roles where rolname = $1) as role,
+  /** `verifier` is what the server keeps of the password; undefined where there is no such login. */
+  async #look(name: string): Promise<{ verifier: string | undefined; database: boolean; isInUse: boolean }> {
+    const [found] = await this.#run<{ verifier: string | null; database: boolean; isInUse: boolean }>(
+      `select (select coalesce(rolpassword, '') from pg_authid where rolname = $1) as verifier,
          exists (select from pg_database where datname = $1) as database,
          exists (select from pg_stat_activity where usename = $1) as "isInUse"`,
       [name],
     );
-    return found ?? { role: false, database: false, isInUse: false };
+    return { database: false, isInUse: false, ...found, verifier: found?.verifier ?? undefined };
+  }
+
+  /** All at once and then waited for: one after the other could take as long as there are sessions. */
+  async #endSessions(name: string): Promise<void> {
+    const theirs = 'pid, backend_start::text as started from pg_stat_activity where usename = $1';
+    // Not in a condition: it might be asked of all sessions before the one that tells whose they are.
+    const sessions = await this.#run<{ pid: number; started: string }>(`select pg_terminate_backend(pid), ${theirs}`, [
+      name,
+    ]);
+    const keys = new Set(sessions.map(({ pid, started: at }) => `${pid} ${at}`));
+    for (const limit = Date.now() + KILL_MS; ; await sleep(20)) {
+      const left = await this.#run<{ pid: number; started: string }>(`select ${theirs}`, [name]);
+      if (!left.some(({ pid, started: at }) => keys.has(`${pid} ${at}`))) return;
+      if (Date.now() > limit) throw sessionsStay();
+    }
   }
 
   async #run<Row extends object>(text: string, values: unknown[] = []): Promise<Row[]> {
-    const { pool } = await this.#start();
+    const running = await this.#start();
+    const { port } = running.server.connection;
+    if (running.poolPort !== port) {
+      // Somebody took the port between the death of the server and its restart.
+      running.pool.end().catch(() => undefined);
+      Object.assign(running, { pool: this.#openPool(running.server), poolPort: port });
+    }
     try {
-      return (await pool.query<Row>(text, values)).rows;
+      return (await running.pool.query<Row>(text, values)).rows;
     } catch (error) {
-      throw toAppError(error);
+      throw toThrown(error);
     }
   }
 
   async #inDatabase(database: string, statements: readonly string[]): Promise<void> {
     const { server } = await this.#start();
     await inDatabase(server, database, statements).catch((error: unknown) => {
-      throw toAppError(error);
+      throw toThrown(error);
     });
   }
 
@@ -133,7 +181,7 @@ class PostgresProvisioner implements Provisioner {
     this.#running ??= this.#open().catch((error: unknown) => {
       // The next call tries again.
       this.#running = undefined;
-      throw error instanceof AppError ? error : errors.unavailable('The workspace database does not start.', error);
+      throw toThrown(error);
     });
     return this.#running;
   }
@@ -151,16 +199,10 @@ class PostgresProvisioner implements Provisioner {
         tls: tls ?? ensureCertificate(home),
         // Nobody but the owner of the database that has the login's name; the owner of the cluster never from outside.
         rules: ['host all millrace all reject', 'host sameuser all all scram-sha-256'],
-        settings: ['password_encryption=scram-sha-256', 'max_prepared_transactions=0', 'max_locks_per_transaction=256'],
+        settings: SETTINGS,
       },
     });
-    const pool = new pg.Pool({
-      ...server.connection,
-      max: 4,
-      connectionTimeoutMillis: 10_000,
-      idleTimeoutMillis: 30_000,
-    });
-    pool.on('error', ({ message }) => log.info({ reason: message }, 'a connection to the workspace database was lost'));
+    const pool = this.#openPool(server);
     try {
       await ensureTemplate(server, pool);
     } catch (error) {
@@ -168,7 +210,14 @@ class PostgresProvisioner implements Provisioner {
       await server.stop();
       throw error;
     }
-    return { server, pool };
+    return { server, pool, poolPort: server.connection.port };
+  }
+
+  #openPool({ connection }: EmbeddedPostgres): pg.Pool {
+    const { log } = this.#options;
+    const pool = new pg.Pool({ ...connection, max: 4, connectionTimeoutMillis: 10_000, idleTimeoutMillis: 30_000 });
+    pool.on('error', ({ message }) => log.info({ reason: message }, 'a connection to the workspace database was lost'));
+    return pool;
   }
 
   /** The same as last time while it is free: people have copied it into other programs. */
@@ -226,7 +275,11 @@ async function inDatabase(server: EmbeddedPostgres, database: string, statements
   }
 }
 
-function toAppError(error: unknown): AppError {
+const patiently = <T>(act: () => Promise<T>) => patientlyFor(act, PATIENCE);
+
+/** A refusal of the server's is our mistake and no outage: it stays what it is. */
+function toThrown(error: unknown): unknown {
   if (error instanceof AppError) return error;
-  return errors.unavailable('The workspace database is not available. Try again in a moment.', error);
+  const { code, severity } = error as { code?: string; severity?: string };
+  return severity !== undefined && !OUTAGES.test(code ?? '') ? error : backendDown(error);
 }

@@ -10,3 +10,9 @@ export function scramVerifier(password: string, salt: Buffer = randomBytes(16)):
   const serverKey = createHmac('sha256', salted).update('Server Key').digest('base64');
   return `SCRAM-SHA-256$${ITERATIONS}:${salt.toString('base64')}$${storedKey}:${serverKey}`;
 }
+
+/** Whether that is what PostgreSQL keeps of the password. */
+export function isVerifierOf(verifier: string, password: string): boolean {
+  const salt = /^SCRAM-SHA-256\$4096:([^$]+)\$/.exec(verifier)?.[1];
+  return salt !== undefined && scramVerifier(password, Buffer.from(salt, 'base64')) === verifier;
+}
