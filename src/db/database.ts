@@ -18,15 +18,19 @@ export type Transaction = Db & {
   afterCommit(action: () => void): void;
 };
 
+export type TransactionOptions = {
+  isolation?: 'repeatable read';
+  readOnly?: boolean;
+  /** A statement that takes longer is ended with 57014. */
+  statementTimeoutMs?: number;
+};
+
 export type Database = Db & {
   /**
    * READ COMMITTED by default. Serialization failures and deadlocks (40001, 40P01) are retried a few times, so the
    * body must not have effects outside of the database; those belong in `afterCommit`.
    */
-  transaction<T>(
-    body: (tx: Transaction) => Promise<T>,
-    options?: { isolation?: 'repeatable read'; readOnly?: boolean },
-  ): Promise<T>;
+  transaction<T>(body: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>;
   /** Calls back on every NOTIFY of the channel, over a connection of its own that reconnects by itself. Hints only. */
   listen(channel: string, onNotify: (payload: string) => void): Promise<() => Promise<void>>;
   close(): Promise<void>;

@@ -2,7 +2,7 @@ import pg from 'pg';
 import { AppError, errors } from '../core/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { backoffMs } from '../lib/retry.ts';
-import type { Database, Transaction } from './database.ts';
+import type { Database, Transaction, TransactionOptions } from './database.ts';
 import { Listener } from './listener.ts';
 import type { Sql } from './sql.ts';
 import { columnTypes } from './types.ts';
@@ -87,10 +87,7 @@ class PooledDatabase implements Database {
     }
   }
 
-  async transaction<T>(
-    body: (tx: Transaction) => Promise<T>,
-    options: { isolation?: 'repeatable read'; readOnly?: boolean } = {},
-  ): Promise<T> {
+  async transaction<T>(body: (tx: Transaction) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#attempt(body, options);
@@ -102,10 +99,7 @@ class PooledDatabase implements Database {
     }
   }
 
-  async #attempt<T>(
-    body: (tx: Transaction) => Promise<T>,
-    options: { isolation?: 'repeatable read'; readOnly?: boolean },
-  ): Promise<T> {
+  async #attempt<T>(body: (tx: Transaction) => Promise<T>, options: TransactionOptions): Promise<T> {
     const client = await this.#pool.connect();
     const tx = new OpenTransaction(client, this.#statements);
     let result: T;
@@ -254,9 +248,12 @@ function onlyRow<Row>(rows: Row[], query: Sql): Row | undefined {
   return rows[0];
 }
 
-function beginText(options: { isolation?: 'repeatable read'; readOnly?: boolean }): string {
-  const isolation = options.isolation ? ` isolation level ${options.isolation}` : '';
-  return `begin${isolation}${options.readOnly ? ' read only' : ''}`;
+function beginText({ isolation, readOnly, statementTimeoutMs }: TransactionOptions): string {
+  const begin = `begin${isolation ? ` isolation level ${isolation}` : ''}${readOnly ? ' read only' : ''}`;
+  // One message for both: each costs a way to the database and back.
+  return statementTimeoutMs === undefined
+    ? begin
+    : `${begin}; set local statement_timeout = ${Math.trunc(statementTimeoutMs)}`;
 }
 
 function isRetried(error: unknown): boolean {

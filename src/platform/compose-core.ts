@@ -17,6 +17,7 @@ import { Secrets } from '../core/secrets/secrets.ts';
 import { Buckets } from '../core/tables/buckets.ts';
 import { Lakes } from '../core/tables/lakes.ts';
 import { ObjectMetadata } from '../core/tables/object-metadata.ts';
+import { TableRows } from '../core/tables/table-rows.ts';
 import { Tables } from '../core/tables/tables.ts';
 import { Workspaces } from '../core/workspaces/workspaces.ts';
 import type { Database } from '../db/database.ts';
@@ -59,8 +60,9 @@ export async function composeCore({
   const components = await Components.load(path.join(packageRoot, 'components'), path.join(home, 'connectors'));
   const configurations = new Configurations({ db, events, secrets, components });
   const connecting = composeConnectors({ components, configurations, secrets, jobs });
-  const classes = new Classes({ db, events });
-  const objects = new Objects({ db, classes });
+  const rows = new TableRows({ db, engine });
+  const classes = new Classes({ db, events, rows });
+  const objects = new Objects({ db, classes, rows });
   return {
     lakes,
     core: {

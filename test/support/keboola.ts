@@ -25,6 +25,7 @@ import { Secrets } from '../../src/core/secrets/secrets.ts';
 import { Buckets } from '../../src/core/tables/buckets.ts';
 import { Lakes } from '../../src/core/tables/lakes.ts';
 import { ObjectMetadata } from '../../src/core/tables/object-metadata.ts';
+import { TableRows } from '../../src/core/tables/table-rows.ts';
 import { Tables } from '../../src/core/tables/tables.ts';
 import { Workspaces } from '../../src/core/workspaces/workspaces.ts';
 import type { Database } from '../../src/db/database.ts';
@@ -89,8 +90,9 @@ export async function keboolaServer(
   const connecting = composeConnectors({ components, configurations, secrets, jobs });
   const engine = options.engine ?? ({ tables: {} } as Engine);
   const filestore = await openLocalFilestore({ directory: join(directory, 'files') });
-  const classes = new Classes({ db, events });
-  const objects = new Objects({ db, classes });
+  const rows = new TableRows({ db, engine });
+  const classes = new Classes({ db, events, rows });
+  const objects = new Objects({ db, classes, rows });
   const core: Core = {
     projects,
     identity,

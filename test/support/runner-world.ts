@@ -22,6 +22,7 @@ import { RowDeletes } from '../../src/core/tables/row-deletes.ts';
 import { Staging } from '../../src/core/tables/staging.ts';
 import { TableExports } from '../../src/core/tables/table-exports.ts';
 import { TableLoads } from '../../src/core/tables/table-loads.ts';
+import { TableRows } from '../../src/core/tables/table-rows.ts';
 import { Tables } from '../../src/core/tables/tables.ts';
 import { Workspaces } from '../../src/core/workspaces/workspaces.ts';
 import { openDuckdbEngine } from '../../src/drivers/engines/duckdb/index.ts';
@@ -88,8 +89,9 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
   const configurations = new Configurations({ db, events, secrets, components });
   const connecting = composeConnectors({ components, configurations, secrets, jobs });
   const parts = { db, events, jobs, files, engine, clock, staging: new Staging({ db }) };
-  const classes = new Classes({ db, events });
-  const objects = new Objects({ db, classes });
+  const rows = new TableRows({ db, engine });
+  const classes = new Classes({ db, events, rows });
+  const objects = new Objects({ db, classes, rows });
   const core: Core = {
     ...project,
     jobs,

@@ -1,3 +1,5 @@
+import type { OpenTable } from '../tables/table-rows.ts';
+
 /** What the fields of a class can hold. */
 export const FIELD_TYPES = [
   'string',
@@ -51,6 +53,8 @@ export type ObjectClass = {
   otherRight: ClassRight;
   /** The table whose rows are the objects of this read-only class. */
   sourceTableId: string | undefined;
+  /** That table as it is now, where there is one; `fields` are then those it has now. */
+  source?: OpenTable | undefined;
   /** ISO text with microseconds. */
   createdAt: string;
   updatedAt: string;
@@ -64,10 +68,12 @@ export type NewClass = {
   groupId?: number | undefined;
   groupRight?: ClassRight | undefined;
   otherRight?: ClassRight | undefined;
+  /** Then without fields, every column of the table is one. */
+  sourceTableId?: string | undefined;
 };
 
 /** Absent members stay as they are. */
-export type ClassPatch = Partial<Omit<NewClass, 'name' | 'groupId' | 'fields'>> & {
+export type ClassPatch = Partial<Omit<NewClass, 'name' | 'groupId' | 'fields' | 'sourceTableId'>> & {
   fields?: FieldDefinition[] | undefined;
   groupId?: number | null | undefined;
   /** Refused when the class has another revision by now. */

@@ -77,13 +77,23 @@ export async function insertClass(
   db: Db,
   input: Pick<
     ObjectClass,
-    'projectId' | 'name' | 'description' | 'fields' | 'metadata' | 'groupId' | 'groupRight' | 'otherRight'
+    | 'projectId'
+    | 'name'
+    | 'description'
+    | 'fields'
+    | 'metadata'
+    | 'groupId'
+    | 'groupRight'
+    | 'otherRight'
+    | 'sourceTableId'
   >,
 ): Promise<ObjectClass | undefined> {
   const row = await db.one<ClassRow>(sql`
-    insert into object_classes (project_id, name, description, fields, metadata, group_id, group_right, other_right)
+    insert into object_classes (project_id, name, description, fields, metadata, group_id, group_right, other_right,
+      source_table_id)
     values (${input.projectId}, ${input.name}, ${input.description}, ${JSON.stringify(input.fields)},
-      ${JSON.stringify(input.metadata)}, ${input.groupId ?? null}, ${input.groupRight}, ${input.otherRight})
+      ${JSON.stringify(input.metadata)}, ${input.groupId ?? null}, ${input.groupRight}, ${input.otherRight},
+      ${input.sourceTableId ?? null})
     on conflict do nothing returning ${COLUMNS}`);
   return row && toClass(row);
 }

@@ -17,6 +17,11 @@ const RESERVED = new Set(
   `expected_revision links self id created_at updated_at revision owner owner_id owner_permissions group group_id
   group_permissions other_permissions channel channel_id channel_room acl`.split(/\s+/),
 );
+/** Whether a member of every object has the name. */
+export function isReservedFieldName(name: string): boolean {
+  return RESERVED.has(name.toLowerCase());
+}
+
 const MEMBERS = ['name', 'type', 'filter_index', 'order_index', 'unique', 'target'];
 
 /** The fields of a class as people define them: a list of objects. Throws what is wrong with it. */
@@ -95,7 +100,7 @@ function readDefinition(value: unknown): FieldDefinition {
   if (!/^[a-z][a-z0-9_]*$/i.test(name)) throw new DefinitionProblem(`Wrong characters used in field name "${name}".`);
   if (name.length > CLASS_LIMITS.nameLength)
     throw new DefinitionProblem(`Value of name is too long, maximum length is ${CLASS_LIMITS.nameLength}.`);
-  if (RESERVED.has(name.toLowerCase())) throw new DefinitionProblem(`Field name "${name}" is reserved.`);
+  if (isReservedFieldName(name)) throw new DefinitionProblem(`Field name "${name}" is reserved.`);
   const kind = FIELD_TYPES.find((known) => known === type.toLowerCase());
   if (!kind) throw new DefinitionProblem(`Invalid field type value. Possible types: ${FIELD_TYPES.join(', ')}.`);
   const unique = readFlag(flags, 'unique');

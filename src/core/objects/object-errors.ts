@@ -28,6 +28,18 @@ export const objectErrors = {
   order: (problem = 'Cannot use specified order_by field.') => new AppError('invalid', 'object.order', problem),
   page: () => new AppError('invalid', 'object.page', 'Incorrect page parameter provided.'),
   noPermission: () => new AppError('forbidden', 'access.denied', 'You do not have permission to perform this action.'),
+  readOnly: (tableId: string) =>
+    new AppError(
+      'forbidden',
+      'class.read-only',
+      `The objects of this class are the rows of table "${tableId}". They are changed there, not here.`,
+    ),
+  sourceMissing: (tableId: string) =>
+    new AppError(
+      'not-found',
+      'class.source-missing',
+      `Table "${tableId}", whose rows are the objects of this class, does not exist any more.`,
+    ),
   tooSlow: () => new AppError('unavailable', 'object.too-slow', 'Requested query took too long. Timeout was reached.'),
   wrongUsername: () => new AppError('unauthenticated', 'end-user.unknown', 'Invalid username.'),
   wrongPassword: () => new AppError('unauthenticated', 'end-user.wrong-password', 'Invalid password.'),

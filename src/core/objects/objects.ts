@@ -3,6 +3,7 @@ import { Gathering } from '../../lib/gathering.ts';
 import type { Json } from '../../lib/json.ts';
 import { AppError, errors } from '../errors.ts';
 import type { Actor } from '../identity/actor.ts';
+import type { TableRows } from '../tables/table-rows.ts';
 import { type ClassField, type ObjectClass, PROFILE_CLASS } from './class-model.ts';
 import { fieldOfConstraint } from './class-store.ts';
 import type { Classes } from './classes.ts';
@@ -44,6 +45,8 @@ import {
   violatedIndex,
 } from './object-store.ts';
 
+import { TableObjects } from './table-objects.ts';
+
 /** Writers that lose against others start over; more than so many times in a row is not bad luck any more. */
 const MAX_ATTEMPTS = 200;
 const READS = { maxItems: 100, maxRounds: 2 };
@@ -62,9 +65,12 @@ export class Objects {
   readonly #pages: Gathering<number, { after: number; limit: number }, DocumentRow[]>;
   readonly #inserts: Gathering<ObjectClass, ObjectRecord, DocumentRow | 'changed' | { failed: unknown }>;
 
-  constructor(parts: { db: Database; classes: Classes }) {
+  readonly #tables: TableObjects;
+
+  constructor(parts: { db: Database; classes: Classes; rows: TableRows }) {
     this.#db = parts.db;
     this.#classes = parts.classes;
+    this.#tables = new TableObjects(parts.rows);
     this.#reads = new Gathering((classId, ids) => this.#readTogether(classId, ids), READS);
     this.#pages = new Gathering((classId, pages) => listPlain(this.#db, classId, pages), PAGES);
     this.#inserts = new Gathering((of, records) => this.#insertTogether(of, records), WRITES);
@@ -72,6 +78,7 @@ export class Objects {
 
   async create(actor: Actor, className: string, input: NewObject): Promise<ObjectDocument> {
     return this.#onClass(actor, className, async (of) => {
+      assertStored(of);
       assertCanCreate(actor, of);
       if (of.name === PROFILE_CLASS) throw objectErrors.noPermission();
       const record = await this.#record(actor, of, undefined, input);
@@ -83,12 +90,17 @@ export class Objects {
   }
 
   async get(actor: Actor, className: string, id: number): Promise<ObjectDocument> {
-    return this.#onClass(actor, className, async (of) => toDocument(await this.#visible(actor, of, id), of));
+    return this.#onClass(actor, className, async (of) => {
+      if (of.sourceTableId === undefined) return toDocument(await this.#visible(actor, of, id), of);
+      assertCanRead(actor, of);
+      return this.#tables.get(of, id);
+    });
   }
 
   async list(actor: Actor, className: string, query: ObjectQuery): Promise<ObjectDocument[]> {
     return this.#onClass(actor, className, async (of) => {
       assertCanRead(actor, of);
+      if (of.sourceTableId !== undefined) return this.#tables.list(of, query);
       const viewer = viewerOf(actor);
       const rows =
         isPlain(query, viewer) && query.limit > 0
@@ -102,6 +114,7 @@ export class Objects {
   async count(actor: Actor, className: string, query: Pick<ObjectQuery, 'filter'>): Promise<number> {
     return this.#onClass(actor, className, async (of) => {
       assertCanRead(actor, of);
+      if (of.sourceTableId !== undefined) return this.#tables.count(of, query.filter);
       return countMatching(this.#db, of, { ...query, limit: 1 }, viewerOf(actor));
     });
   }
@@ -109,6 +122,7 @@ export class Objects {
   /** Changes what is named; operators such as `_increment` work on what is stored, whoever else changes it meanwhile. */
   async update(actor: Actor, className: string, id: number, patch: ObjectPatch): Promise<ObjectDocument> {
     return this.#onClass(actor, className, async (of) => {
+      assertStored(of);
       const before = await this.#visible(actor, of, id);
       const right = objectRight(actor, before);
       if (!hasRight(right, 'write')) throw objectErrors.noPermission();
@@ -128,6 +142,7 @@ export class Objects {
 
   async delete(actor: Actor, className: string, id: number): Promise<void> {
     await this.#onClass(actor, className, async (of) => {
+      assertStored(of);
       const before = await this.#visible(actor, of, id);
       if (!hasRight(objectRight(actor, before), 'full') || of.name === PROFILE_CLASS) throw objectErrors.noPermission();
       if (!(await deleteObject(this.#db, of.id, id))) throw objectErrors.notFound();
@@ -147,7 +162,6 @@ export class Objects {
   async #onClass<T>(actor: Actor, name: string, act: (of: ObjectClass) => Promise<T | undefined>): Promise<T> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const of = await this.#classes.resolve(actor, name);
-      if (of.sourceTableId !== undefined) throw errors.notImplemented('classes whose objects are the rows of a table');
       try {
         const result = await act(of);
         if (result !== undefined) return result;
@@ -278,7 +292,7 @@ export class Objects {
         throw objectErrors.invalid({ [RECORD]: ['Referenced class does not exist.'] });
       throw error;
     });
-    return knownIds(this.#db, of.id, ids);
+    return of.sourceTableId === undefined ? knownIds(this.#db, of.id, ids) : this.#tables.known(of, ids);
   }
 
   #explain(of: ObjectClass, error: unknown): unknown {
@@ -286,6 +300,10 @@ export class Objects {
     const field = index === undefined ? undefined : fieldOfConstraint(of, index);
     return field ? objectErrors.invalid({ [field.name]: ['This field must be unique.'] }) : error;
   }
+}
+
+function assertStored({ sourceTableId }: ObjectClass): void {
+  if (sourceTableId !== undefined) throw objectErrors.readOnly(sourceTableId);
 }
 
 /** The object was written by fields of the class that we do not know yet. */

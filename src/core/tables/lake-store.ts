@@ -26,6 +26,8 @@ export type LakeFile = {
   path: string;
   recordCount: number;
   sizeBytes: number;
+  /** The lake's own id of its first row; those of the next rows follow. Undefined where another writer keeps ids inside. */
+  firstRowId: number | undefined;
   deleteFile: { id: number; path: string; deleteCount: number } | undefined;
 };
 
@@ -74,6 +76,7 @@ type TableRow = {
         deleteRelative: boolean | null,
         deleteFormat: string | null,
         deleteCount: number | null,
+        firstRowId: number | null,
       ][]
     | null;
 };
@@ -96,7 +99,7 @@ export async function findLakeTable(db: Db, projectId: number, tableId: number):
         where c.table_id = t.table_id and c.end_snapshot is null) as columns,
       (select json_agg(json_build_array(f.data_file_id, f.path, f.path_is_relative, f.record_count, f.file_size_bytes,
           f.mapping_id is not null or f.encryption_key is not null or f.file_format <> 'parquet',
-          d.delete_file_id, d.path, d.path_is_relative, d.format, d.delete_count) order by f.data_file_id)
+          d.delete_file_id, d.path, d.path_is_relative, d.format, d.delete_count, f.row_id_start) order by f.data_file_id)
         from ${lake('ducklake_data_file')} f
         left join ${lake('ducklake_delete_file')} d on d.data_file_id = f.data_file_id and d.end_snapshot is null
         where f.table_id = t.table_id and f.end_snapshot is null) as files
@@ -125,13 +128,14 @@ function toLakeTable(projectId: number, tableId: number, row: TableRow): LakeTab
     }),
     files: (row.files ?? []).map(([id, path, relative, recordCount, sizeBytes, isForeign, deleteId, ...deletes]) => {
       if (isForeign) throw tableErrors.lakeUnsupported(`the data file ${path}`);
-      const [deletePath, deleteRelative, deleteFormat, deleteCount] = deletes;
+      const [deletePath, deleteRelative, deleteFormat, deleteCount, firstRowId] = deletes;
       if (deleteFormat !== null && deleteFormat !== 'parquet') throw tableErrors.lakeUnsupported('deletion vectors');
       return {
         id,
         path: resolvePath(directory, path, relative),
         recordCount,
         sizeBytes,
+        firstRowId: firstRowId ?? undefined,
         deleteFile:
           deleteId === null
             ? undefined

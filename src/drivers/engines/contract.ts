@@ -1,4 +1,4 @@
-import type { Filter, Order } from '../../lib/filter.ts';
+import type { Filter, Order, RecordFilter } from '../../lib/filter.ts';
 
 /**
  * An engine keeps table data in immutable files and answers questions over them.
@@ -145,6 +145,35 @@ export type ReadRequest = {
   pageBytes?: number;
 };
 
+/** How the text of a cell is understood; a text that is none of its type is no value (NULL). */
+export type ValueType = 'text' | 'integer' | 'double' | 'boolean' | 'timestamp';
+
+export type TypedColumn = { fieldId: number; type: ValueType };
+
+/** Rows with ids, typed: filtered, in an order, from a place on. */
+export type PageRequest = {
+  operationId: string;
+  /** May leave files out that can have no rows of the page. */
+  table: TableVersion;
+  /** Of each file, in their order: the id of its first row. Those of the next rows follow. */
+  firstRowIds: number[];
+  columns: TypedColumn[];
+  /** Fields are `String(fieldId)` of the columns, or `row` for the id. Only `like` goes beyond a `Filter`. */
+  filter?: RecordFilter;
+  /** Default: by id. Ties are broken by id in the same direction; no value comes last, or first in descending order. */
+  order?: Order;
+  limit: number;
+  /** Only what lies after this place in the order, or before it for `back`. */
+  cursor?: { id: number; value?: string | null };
+  /** The last ones before the cursor, or of all; the order is the same. */
+  back?: boolean;
+  /** A page with more bytes in its cells is refused with engine.page-too-large. */
+  pageBytes: number;
+};
+
+/** Cells are texts: `true`, `1.5`, `2025-01-31T12:30:00.000000Z`. */
+export type RowPage = { id: number; cells: (string | null)[] }[];
+
 export type ExportRequest = ReadRequest & {
   /** Absolute path that must not exist yet. Written completely and fsynced before the call returns. */
   destination: string;
@@ -164,6 +193,9 @@ export type EngineTables = {
   export(request: ExportRequest, signal?: AbortSignal): Promise<{ rows: number; sizeBytes: number }>;
   /** A small page of rows as text cells (timestamps as `YYYY-MM-DD hh:mm:ss`), for previews. */
   preview(request: ReadRequest): Promise<(string | null)[][]>;
+  readPage(request: PageRequest, signal?: AbortSignal): Promise<RowPage>;
+  /** How many rows a page request would show without limit and cursor. */
+  countRows(request: PageRequest, signal?: AbortSignal): Promise<number>;
 };
 
 /** One SQL session of one job: own process, own memory limit, no network, no files but its inputs. */

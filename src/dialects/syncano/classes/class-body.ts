@@ -10,12 +10,20 @@ const MAX_METADATA = { keys: 8, keyLength: 16, valueLength: 4096 };
 export function readNewClass(body: object): NewClass {
   const read = reader(body);
   const { name } = body as { name?: unknown };
-  const { schema } = body as { schema?: unknown };
+  const { schema, source_table: source } = body as { schema?: unknown; source_table?: unknown };
   if (name === undefined) read.problems.name = ['This field is required.'];
   else if (typeof name !== 'string') read.problems.name = ['Not a valid string.'];
-  if (schema === undefined) read.problems.schema = ['This field is required.'];
+  const hasSource = source !== undefined && source !== null;
+  if (hasSource && typeof source !== 'string') read.problems.source_table = ['Not a valid string.'];
+  if (schema === undefined && !hasSource) read.problems.schema = ['This field is required.'];
   const patch = read.patch();
-  return { ...patch, name: String(name), fields: patch.fields ?? [], groupId: patch.groupId ?? undefined };
+  return {
+    ...patch,
+    name: String(name),
+    fields: patch.fields ?? [],
+    groupId: patch.groupId ?? undefined,
+    ...(hasSource && { sourceTableId: String(source) }),
+  };
 }
 
 /** The body of a PUT or PATCH; the name of a class never changes. */

@@ -15,6 +15,7 @@ export function classShape(instance: string, of: ObjectClass, objectsCount: numb
     group_permissions: of.groupRight,
     other_permissions: of.otherRight,
     metadata: of.metadata,
+    ...(of.sourceTableId !== undefined && { source_table: of.sourceTableId }),
     links: {
       self: classPath(instance, of.name),
       objects: objectsPath(instance, of.name),

@@ -4,11 +4,12 @@ import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { AppError, errors } from '../../../core/errors.ts';
-import type { DeleteRowsRequest, ExportRequest, ReadRequest, WriteRequest } from '../contract.ts';
+import type { DeleteRowsRequest, ExportRequest, PageRequest, ReadRequest, WriteRequest } from '../contract.ts';
 import { serveChannel } from './channel.ts';
 import { RequestConnection } from './connection.ts';
 import { fromDuckdb } from './errors.ts';
 import { deleteRows, write } from './load.ts';
+import { countRows, readPage } from './page.ts';
 import { filePlace, removePlaced } from './parquet-files.ts';
 import { exportFile, preview } from './read.ts';
 import { emptyFileCopy } from './sql.ts';
@@ -81,6 +82,10 @@ async function answer(method: string, params: unknown, signal: AbortSignal): Pro
       }
       case 'preview':
         return await preview(connection, params as ReadRequest);
+      case 'readPage':
+        return await readPage(connection, params as PageRequest);
+      case 'countRows':
+        return await countRows(connection, params as PageRequest);
       default:
         throw errors.internal(`Unknown engine method ${method}`);
     }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { AppError } from '../../../core/errors.ts';
 import type { Logger } from '../../../lib/logger.ts';
-import type { Engine, EngineTables, TableChange } from '../contract.ts';
+import type { Engine, EngineTables, RowPage, TableChange } from '../contract.ts';
 import { readHeader } from './csv-records.ts';
 import type { DeleteParams, ExportParams, WriteParams } from './engine-main.ts';
 import { EngineProcess } from './engine-process.ts';
@@ -70,6 +70,8 @@ export async function openDuckdbEngine(options: DuckdbEngineOptions): Promise<Du
         (token) => rm(partialPath(request.destination, token), { force: true }),
       ),
     preview: async (request) => (await engine.call('preview', request)) as (string | null)[][],
+    readPage: async (request, signal) => (await engine.call('readPage', request, signal)) as RowPage,
+    countRows: async (request, signal) => (await engine.call('countRows', request, signal)) as number,
   };
 
   return {

@@ -1,0 +1,146 @@
+/** Reading the rows of a table page by page, with ids that last as long as the row. */
+import type { Database } from '../../db/database.ts';
+import type { Engine, EngineTables, PageRequest, RowPage, TypedColumn } from '../../drivers/engines/contract.ts';
+import { uuidv7 } from '../../lib/ids.ts';
+import type { Actor } from '../identity/actor.ts';
+import { requireBucketRight } from './bucket-rights.ts';
+import { findLakeTable, type LakeFile, rowsOf, toTableVersion, userColumns } from './lake-store.ts';
+import { splitTableId, TIMESTAMP_COLUMN } from './names.ts';
+import { tableErrors } from './table-errors.ts';
+import { findTable } from './table-store.ts';
+
+const MAX_PAGE_BYTES = 16 * 1024 * 1024;
+
+/** A table at one version. Its files outlive a change by the retention. */
+export type OpenTable = {
+  columns: { name: string; fieldId: number }[];
+  /** The column that says when a row was last changed. */
+  timestampFieldId: number;
+  rowsCount: number;
+  version: ReturnType<typeof toTableVersion>;
+  files: NumberedFile[];
+};
+
+/** A row's id is `firstId` plus its place in the file. */
+type NumberedFile = { firstId: number; recordCount: number; deletedCount: number };
+
+export type RowQuery = Pick<PageRequest, 'filter' | 'order' | 'cursor' | 'back'> & {
+  columns: TypedColumn[];
+  limit: number;
+};
+
+/**
+ * Ids are those of the lake format, from 1 on: given out in the order rows were written and never twice, so a row keeps
+ * its id as long as it is not written anew (changed by an upsert, replaced by a full load).
+ *
+ * For those who answer for the rights themselves, such as a class whose objects are the rows: a call names the project
+ * and branch, not an actor.
+ */
+export class TableRows {
+  readonly #db: Database;
+  readonly #engine: EngineTables;
+
+  constructor(parts: { db: Database; engine: Engine }) {
+    this.#db = parts.db;
+    this.#engine = parts.engine.tables;
+  }
+
+  /** Throws when the actor may not read the table or there is none. */
+  async assertReadable(actor: Actor, tableId: string): Promise<void> {
+    const id = splitTableId(tableId);
+    if (id === undefined) throw tableErrors.tableIdNotFound(tableId, actor.projectId);
+    requireBucketRight(actor, id.bucketId, 'read');
+    if (!(await this.open(actor, tableId))) throw tableErrors.tableNotFound(id.name, id.bucketId, actor.projectId);
+  }
+
+  /** The newest version; undefined when there is no such table. */
+  async open(place: { projectId: number; branchId: number }, tableId: string): Promise<OpenTable | undefined> {
+    const row = await findTable(this.#db, place, tableId);
+    const table = row && (await findLakeTable(this.#db, place.projectId, row.lakeTableId));
+    const timestamp = table?.columns.find(({ lakeName }) => lakeName === TIMESTAMP_COLUMN);
+    if (!table || !timestamp) return undefined;
+    const files = inOrderOfIds(table.files);
+    return {
+      columns: userColumns(table).map(({ id, name }) => ({ fieldId: id, name })),
+      timestampFieldId: timestamp.id,
+      rowsCount: rowsOf(table.files),
+      version: toTableVersion({ columns: table.columns, files: files.map(({ file }) => file) }),
+      files: files.map(({ file, firstId }) => ({
+        firstId,
+        recordCount: file.recordCount,
+        deletedCount: file.deleteFile?.deleteCount ?? 0,
+      })),
+    };
+  }
+
+  async page(table: OpenTable, query: RowQuery, signal?: AbortSignal): Promise<RowPage> {
+    if (query.limit === 0) return [];
+    return this.#engine.readPage(toRequest(table, query), signal);
+  }
+
+  async count(table: OpenTable, query: Pick<RowQuery, 'filter' | 'columns'>, signal?: AbortSignal): Promise<number> {
+    if (query.filter === undefined) return table.rowsCount;
+    return this.#engine.countRows(toRequest(table, { ...query, limit: 0 }), signal);
+  }
+}
+
+function inOrderOfIds(files: readonly LakeFile[]): { file: LakeFile; firstId: number }[] {
+  let next = 1;
+  return files
+    .map((file) => ({ file, first: file.firstRowId }))
+    .sort(
+      (a, b) => (a.first ?? Number.MAX_SAFE_INTEGER) - (b.first ?? Number.MAX_SAFE_INTEGER) || a.file.id - b.file.id,
+    )
+    .map(({ file, first }) => {
+      const firstId = first === undefined ? next : first + 1;
+      next = Math.max(next, firstId + file.recordCount);
+      return { file, firstId };
+    });
+}
+
+function toRequest(table: OpenTable, query: RowQuery): PageRequest {
+  const { columns, filter, order, cursor, back, limit } = query;
+  const needed = filesOf(table, query);
+  return {
+    operationId: `page-${uuidv7()}`,
+    table: { ...table.version, files: table.version.files.filter((_, at) => needed.has(at)) },
+    firstRowIds: table.files.flatMap(({ firstId }, at) => (needed.has(at) ? [firstId] : [])),
+    columns,
+    limit,
+    pageBytes: MAX_PAGE_BYTES,
+    ...(filter && { filter }),
+    ...(order && { order }),
+    ...(cursor && { cursor }),
+    ...(back !== undefined && { back }),
+  };
+}
+
+/** In the order of ids a page lies in a few files; who asks for all of one id needs one. */
+function filesOf({ files }: OpenTable, { filter, order, cursor, back = false, limit }: RowQuery): Set<number> {
+  const all = new Set(files.keys());
+  const wanted = wantedIds(filter);
+  if (wanted) {
+    const has = ({ firstId, recordCount }: NumberedFile, id: number) => id >= firstId && id < firstId + recordCount;
+    return new Set([...all].filter((at) => wanted.some((id) => has(files[at] as NumberedFile, id))));
+  }
+  if (order && order.field !== 'row') return all;
+  const isDescending = (order?.direction === 'desc') !== back;
+  const needed = new Set<number>();
+  let rows = 0;
+  for (const at of isDescending ? [...all].reverse() : all) {
+    const { firstId, recordCount, deletedCount } = files[at] as NumberedFile;
+    const before = cursor ? Math.min(recordCount, Math.max(0, cursor.id + 1 - firstId)) : 0;
+    const after = cursor ? Math.min(recordCount, Math.max(0, cursor.id - firstId)) : recordCount;
+    const left = isDescending ? after : recordCount - before;
+    if (left <= 0) continue;
+    needed.add(at);
+    rows += Math.max(0, left - deletedCount);
+    if (filter === undefined && rows >= limit) break;
+  }
+  return needed;
+}
+
+function wantedIds(filter: RowQuery['filter']): number[] | undefined {
+  if (!filter || !('op' in filter) || filter.field !== 'row' || filter.op !== 'eq') return undefined;
+  return filter.values.map(Number);
+}
