@@ -11,6 +11,7 @@ import { startEmbeddedPostgres } from './db/embedded-postgres.ts';
 import { migrate } from './db/migrate.ts';
 import { openDatabase } from './db/open.ts';
 import { engines, filestores } from './drivers/registry.ts';
+import { systemClock } from './lib/clock.ts';
 import { Lifecycle } from './lib/lifecycle.ts';
 import { openServerLog, type ServerLog } from './lib/server-log.ts';
 import { version } from './lib/version.ts';
@@ -18,8 +19,9 @@ import { composeCore } from './platform/compose-core.ts';
 import { closeProvisioners, composeProvisioners } from './platform/compose-provisioners.ts';
 import { composeSweepers, composeWorker } from './platform/compose-worker.ts';
 import { encryptionKey, ensureCredentials, lockData, openScratch, saveCredentials } from './platform/data-directory.ts';
+import { createScheduler } from './runner/scheduler.ts';
 
-/** Scheduler and dispatcher have nothing to do yet; the engine runs as children of whoever needs it. */
+/** The dispatcher has nothing to do yet; the engine runs as children of whoever needs it. */
 export const ROLES = ['http', 'worker', 'scheduler', 'dispatcher', 'engine'] as const;
 export type Role = (typeof ROLES)[number];
 
@@ -46,7 +48,16 @@ export type Platform = {
 };
 
 /** Work and requests first, then what they stand on. Their sum is below the ten seconds that are promised. */
-const STOP_MS = { worker: 3200, runtime: 100, http: 1000, sweepers: 400, engine: 800, database: 600, postgres: 2500 };
+const STOP_MS = {
+  scheduler: 200,
+  worker: 3200,
+  runtime: 100,
+  http: 1000,
+  sweepers: 400,
+  engine: 800,
+  database: 600,
+  postgres: 2500,
+};
 
 /** Everything from a configuration to a server that answers. What was opened is closed again when a step fails. */
 export async function startPlatform(options: PlatformOptions): Promise<Platform> {
@@ -157,6 +168,12 @@ async function open(options: PlatformOptions, log: Logger, lifecycle: Lifecycle)
     const sweepers = composeSweepers({ config, db, filestore, core, log, isAlone: !shared });
     sweepers.start();
     lifecycle.onStop('sweepers', STOP_MS.sweepers, () => sweepers.stop());
+  }
+  if (roles.includes('scheduler')) {
+    const { occurrences, schedules } = core;
+    const scheduler = createScheduler({ occurrences, schedules, clock: systemClock, log });
+    scheduler.start();
+    lifecycle.onStop('scheduler', STOP_MS.scheduler, () => scheduler.stop());
   }
   lifecycle.onStop('readiness', 100, () => {
     state = { ready: false, reason: 'stopping' };

@@ -23,6 +23,7 @@ type Check = (config: Config) => Finding | Promise<Finding>;
 const checks: Check[] = [
   checkNode,
   checkPostgres,
+  checkScheduler,
   checkDuckdb,
   checkSandbox,
   checkPython,
@@ -90,6 +91,41 @@ async function checkExternalPostgres(url: string): Promise<Finding> {
   } catch (error) {
     const remedy = 'Check the URL, and that the server runs and lets this machine in.';
     return { name: 'postgres', result: 'fail', detail: `DATABASE_URL: ${(error as Error).message}`, remedy };
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+/** Whether times can be reckoned in any zone, and whether anybody carries schedules out. */
+async function checkScheduler({ databaseUrl }: Config): Promise<Finding> {
+  const name = 'scheduler';
+  const zones = Intl.supportedValuesOf('timeZone').length;
+  if (zones < 100) {
+    const remedy = 'Use a Node.js with full time zone data (full-icu).';
+    return { name, result: 'warn', detail: `only ${zones} time zones are known`, remedy };
+  }
+  const overdue = databaseUrl === undefined ? 0 : await countOverdue(databaseUrl);
+  if (overdue > 0) {
+    const remedy = 'Start a process with the role scheduler: millrace serve --roles scheduler';
+    return { name, result: 'warn', detail: `${overdue} schedules are overdue`, remedy };
+  }
+  return { name, result: 'ok', detail: `${zones} time zones are known, no schedule is overdue` };
+}
+
+/** None where the database does not answer or is empty: that is for others to tell. */
+async function countOverdue(url: string): Promise<number> {
+  const { default: pg } = await import('pg');
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5000 });
+  client.on('error', () => {
+    // Told by the call that failed.
+  });
+  try {
+    await client.connect();
+    const query =
+      "select count(*)::int as count from millrace.schedules where next_run_at < now() - interval '1 minute'";
+    return (await client.query<{ count: number }>(query)).rows[0]?.count ?? 0;
+  } catch {
+    return 0;
   } finally {
     await client.end().catch(() => {});
   }

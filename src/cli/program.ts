@@ -27,12 +27,16 @@ export function buildProgram(): Command {
 
   addServerOptions(program.command('serve'))
     .description('start parts of the platform, for several processes or machines over one DATABASE_URL')
-    .option('--roles <list>', 'http, worker, scheduler, dispatcher, engine; commas between them', 'http,worker')
+    .option(
+      '--roles <list>',
+      'http, worker, scheduler, dispatcher, engine; commas between them',
+      'http,worker,scheduler',
+    )
     .addHelpText(
       'after',
       '\nWithout DATABASE_URL the embedded database allows one process only. Processes on several machines also need one\n' +
-        'shared data directory. The roles scheduler and dispatcher are accepted but have nothing to run yet; engine\n' +
-        'processes are started by the role that needs them.',
+        'shared data directory. The role dispatcher is accepted but has nothing to run yet; engine processes are\n' +
+        'started by the role that needs them.',
     )
     .action(async (options) => (await import('./serve.ts')).serve(options));
 

@@ -12,6 +12,8 @@ import type { Classes } from './objects/classes.ts';
 import type { EndUsers } from './objects/end-users.ts';
 import type { Objects } from './objects/objects.ts';
 import type { Projects } from './projects/projects.ts';
+import type { Occurrences } from './schedules/occurrences.ts';
+import type { Schedules } from './schedules/schedules.ts';
 import type { Secrets } from './secrets/secrets.ts';
 import type { Buckets } from './tables/buckets.ts';
 import type { ObjectMetadata } from './tables/object-metadata.ts';
@@ -31,6 +33,8 @@ export type Core = {
   components: Components;
   configurations: Configurations;
   runs: ComponentRuns;
+  schedules: Schedules;
+  occurrences: Occurrences;
   connectors: Connectors;
   connections: Connections;
   syncs: Syncs;

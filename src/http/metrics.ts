@@ -44,6 +44,41 @@ export function registerMetrics(app: FastifyInstance, core: Core, dialectOf: (pa
     buckets: [0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120, 600, 3600],
     registers,
   });
+  new Gauge({
+    name: 'millrace_schedules',
+    help: 'Schedules by state; stopped: what they run, or in whose name, is gone.',
+    labelNames: ['state'],
+    registers,
+    async collect() {
+      const { enabled, disabled, stopped } = await core.schedules.count();
+      for (const [state, count] of Object.entries({ enabled, disabled, stopped })) this.set({ state }, count);
+    },
+  });
+  new Gauge({
+    name: 'millrace_schedules_overdue',
+    help: 'Schedules that are due for more than a minute: no process with the role scheduler seems to run.',
+    registers,
+    async collect() {
+      this.set((await core.schedules.count()).overdue);
+    },
+  });
+  const scheduleTimes = new Counter({
+    name: 'millrace_schedule_times_total',
+    help: 'Times of schedules that were handled in this process.',
+    labelNames: ['outcome'],
+    registers,
+  });
+  const scheduleLag = new Histogram({
+    name: 'millrace_schedule_lag_seconds',
+    help: 'From the time a schedule was due to the job it made.',
+    buckets: [0.005, 0.02, 0.1, 0.5, 2, 10, 60, 600],
+    registers,
+  });
+  const stopCounting = core.occurrences.onHandled(({ outcome, lagMs }) => {
+    scheduleTimes.inc({ outcome });
+    if (outcome === 'started') scheduleLag.observe(Math.max(0, lagMs) / 1000);
+  });
+  app.addHook('onClose', async () => stopCounting());
   const stopListening = core.jobs.onEnd(({ kind, status, startedAt, finishedAt }) => {
     if (startedAt && finishedAt)
       jobDurations.observe({ kind, status }, (finishedAt.getTime() - startedAt.getTime()) / 1000);

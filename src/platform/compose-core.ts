@@ -1,6 +1,5 @@
 import { hkdfSync } from 'node:crypto';
 import path from 'node:path';
-import { ComponentRuns } from '../core/components/component-runs.ts';
 import { Components } from '../core/components/components.ts';
 import { composeConnectors } from '../core/components/compose-connectors.ts';
 import { Configurations } from '../core/components/configurations.ts';
@@ -59,7 +58,7 @@ export async function composeCore({
   const files = new Files({ db, filestore, events, clock, signingKey, scratchDirectory: scratch });
   const components = await Components.load(path.join(packageRoot, 'components'), path.join(home, 'connectors'));
   const configurations = new Configurations({ db, events, secrets, components });
-  const connecting = composeConnectors({ components, configurations, secrets, jobs });
+  const connecting = composeConnectors({ db, events, identity, clock, components, configurations, secrets, jobs });
   const rows = new TableRows({ db, engine });
   const classes = new Classes({ db, events, rows });
   const objects = new Objects({ db, classes, rows });
@@ -77,7 +76,6 @@ export async function composeCore({
       components,
       configurations,
       ...connecting,
-      runs: new ComponentRuns({ db, jobs, components, secrets, syncs: connecting.syncs }),
       metadata: new ObjectMetadata({ db, events, clock }),
       workspaces: new Workspaces({ db, events, secrets, provisioners, clock }),
       classes,

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { InjectOptions } from 'fastify';
 import pino from 'pino';
-import { ComponentRuns } from '../../src/core/components/component-runs.ts';
 import { Components } from '../../src/core/components/components.ts';
 import { composeConnectors } from '../../src/core/components/compose-connectors.ts';
 import { Configurations } from '../../src/core/components/configurations.ts';
@@ -87,7 +86,7 @@ export async function keboolaServer(
   const jobs = new Jobs({ db, events });
   const components = await Components.load(join(packageRoot, 'components'));
   const configurations = new Configurations({ db, events, secrets, components });
-  const connecting = composeConnectors({ components, configurations, secrets, jobs });
+  const connecting = composeConnectors({ db, events, identity, clock, components, configurations, secrets, jobs });
   const engine = options.engine ?? ({ tables: {} } as Engine);
   const filestore = await openLocalFilestore({ directory: join(directory, 'files') });
   const rows = new TableRows({ db, engine });
@@ -105,7 +104,6 @@ export async function keboolaServer(
     components,
     configurations,
     ...connecting,
-    runs: new ComponentRuns({ db, jobs, components, secrets, syncs: connecting.syncs }),
     metadata: new ObjectMetadata({ db, events, clock }),
     workspaces: new Workspaces({ db, events, secrets, provisioners: await testProvisioners(t, options.mysqlUrl) }),
     classes,

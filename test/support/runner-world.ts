@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
 import pino from 'pino';
-import { ComponentRuns, type NewRun } from '../../src/core/components/component-runs.ts';
+import type { NewRun } from '../../src/core/components/component-runs.ts';
 import { Components } from '../../src/core/components/components.ts';
 import { composeConnectors } from '../../src/core/components/compose-connectors.ts';
 import { Configurations } from '../../src/core/components/configurations.ts';
@@ -87,7 +87,14 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
       : await writeComponents(folder('components'), options.components ?? {});
   const components = await Components.load(definitions);
   const configurations = new Configurations({ db, events, secrets, components });
-  const connecting = composeConnectors({ components, configurations, secrets, jobs });
+  const connecting = composeConnectors({
+    ...project,
+    db,
+    clock,
+    components,
+    configurations,
+    jobs,
+  });
   const parts = { db, events, jobs, files, engine, clock, staging: new Staging({ db }) };
   const rows = new TableRows({ db, engine });
   const classes = new Classes({ db, events, rows });
@@ -103,7 +110,6 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
     configurations,
     ...connecting,
     workspaces: new Workspaces({ db, events, secrets, provisioners: {} }),
-    runs: new ComponentRuns({ db, jobs, components, secrets, syncs: connecting.syncs }),
     classes,
     objects,
     endUsers: new EndUsers({ db, events, secrets, classes, objects }),

@@ -3,9 +3,9 @@ import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { testDatabase } from '../../../test/support/database.ts';
 import { testProject } from '../../../test/support/project.ts';
+import { systemClock } from '../../lib/clock.ts';
 import { packageRoot } from '../../lib/package-root.ts';
 import { Jobs } from '../jobs/jobs.ts';
-import { ComponentRuns } from './component-runs.ts';
 import { Components } from './components.ts';
 import { composeConnectors } from './compose-connectors.ts';
 import { Configurations } from './configurations.ts';
@@ -19,8 +19,8 @@ async function setUp(t: TestContext) {
   const components = await Components.load(path.join(packageRoot, 'components'));
   const jobs = new Jobs({ db, events: project.events });
   const configurations = new Configurations({ ...project, db, components });
-  const { syncs } = composeConnectors({ ...project, components, configurations, jobs });
-  return { ...project, jobs, configurations, runs: new ComponentRuns({ ...project, db, components, jobs, syncs }) };
+  const { runs } = composeConnectors({ ...project, db, clock: systemClock, components, configurations, jobs });
+  return { ...project, jobs, configurations, runs };
 }
 
 test('a job keeps the version it was made with, and the inline configuration with its secrets as ciphers', async (t) => {

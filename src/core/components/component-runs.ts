@@ -1,10 +1,12 @@
 import type { Database, Transaction } from '../../db/database.ts';
 import type { Json } from '../../lib/json.ts';
+import type { RawJson } from '../../lib/json-text.ts';
 import { AppError } from '../errors.ts';
 import type { Actor } from '../identity/actor.ts';
 import { canRunComponent } from '../identity/permissions.ts';
-import type { Job, JobMode } from '../jobs/job-model.ts';
+import type { Job, JobMode, NewJob } from '../jobs/job-model.ts';
 import type { Jobs } from '../jobs/jobs.ts';
+import type { Occurrence, Start } from '../schedules/occurrences.ts';
 import type { Secrets } from '../secrets/secrets.ts';
 import { componentErrors } from './component-errors.ts';
 import { type ComponentDefinition, defaultTag } from './component-model.ts';
@@ -53,12 +55,38 @@ export class ComponentRuns {
    * configuration do not wait for each other.
    */
   async start(actor: Actor, run: NewRun): Promise<Job> {
-    const { db, jobs, components, secrets } = this.#parts;
+    const { db, jobs } = this.#parts;
+    const checked = this.#check(actor, run);
+    if (isConnection(run)) return this.#sync(actor, run);
+    // Taken before the transaction: inside of it a second connection could be waited for in a circle.
+    const id = run.deduplicationId ? await jobs.ticket(actor) : undefined;
+    return db.transaction(async (tx) => {
+      const key = id === undefined ? {} : { id, dedupeKey: `run:${run.deduplicationId}`, releaseFinished: true };
+      const job = await this.#create(tx, actor, run, checked, key);
+      if (id !== undefined && job.id !== id) throw runErrors.duplicate(run.deduplicationId ?? '');
+      return job;
+    });
+  }
+
+  /** The run of a schedule, within the scheduler's transaction. It waits for the one before, if that still runs. */
+  async startScheduled(tx: Transaction, actor: Actor, { schedule, dedupeKey }: Occurrence): Promise<Start> {
+    const { mode, tag, rowIds } = schedule.input;
+    const run: NewRun = {
+      ...schedule.target,
+      ...(Array.isArray(rowIds) && { rowIds: rowIds.map(String) }),
+      ...(typeof tag === 'string' && { tag }),
+      ...(mode === 'debug' && { mode }),
+    };
+    const job = await this.#create(tx, actor, run, this.#check(actor, run), { dedupeKey });
+    return { outcome: 'started', jobId: job.id };
+  }
+
+  #check(actor: Actor, run: NewRun): { definition: ComponentDefinition; configData: RawJson | undefined } {
+    const { components, secrets } = this.#parts;
     if (actor.token.person?.role === 'readOnly') throw runErrors.readOnlyRole();
     const definition = components.get(run.componentId);
     if (!canRunComponent(actor, run.componentId)) throw runErrors.componentForbidden(run.componentId);
-    const isConnection = definition.id === CONNECTION_COMPONENT;
-    if (!isConnection) assertRunnable(actor, definition);
+    if (!isConnection(run)) assertRunnable(actor, definition);
     assertTexts({
       config: run.configurationId,
       tag: run.tag,
@@ -67,44 +95,47 @@ export class ComponentRuns {
       variableValuesId: run.variableValuesId,
       configRowIds: run.rowIds,
     });
-    if (isConnection) return this.#sync(actor, run);
     const { componentId } = run;
     const configData =
       run.configData === undefined
         ? undefined
         : toStoredText(run.configData, 'configuration', secrets, { projectId: actor.projectId, componentId });
-    const variableValues = run.variableValuesData ?? { values: [] };
-    if (run.variableValuesId && variableValues.values.length > 0) throw runErrors.variablesTwice();
-    // Taken before the transaction: inside of it a second connection could be waited for in a circle.
-    const id = run.deduplicationId ? await jobs.ticket(actor) : undefined;
-    return db.transaction(async (tx) => {
-      const stored = configData ? undefined : await this.#stored(tx, actor, run);
-      const input: RunInput = {
-        configData: configData?.text ?? null,
-        configurationVersion: stored?.version ?? null,
-        variableValuesId: run.variableValuesId ?? null,
-        variableValuesData: variableValues,
-        options: run.options ?? {},
-      };
-      const job = await jobs.createIn(tx, actor, {
-        kind: 'component',
-        componentId,
-        configurationRowIds: run.rowIds ?? [],
-        mode: run.mode ?? 'run',
-        tag: run.tag || requestedTag(configData?.parse() ?? stored?.configuration.parse()) || defaultTag(definition),
-        input,
-        ...(run.configurationId === undefined
-          ? {}
-          : {
-              configurationId: run.configurationId,
-              lockKey: `component:${actor.branchId}:${componentId}:${run.configurationId}`,
-            }),
-        ...(run.parentRunId ? { parentRunId: run.parentRunId } : {}),
-        ...(run.availableAt ? { availableAt: run.availableAt } : {}),
-        ...(id === undefined ? {} : { id, dedupeKey: `run:${run.deduplicationId}`, releaseFinished: true }),
-      });
-      if (id !== undefined && job.id !== id) throw runErrors.duplicate(run.deduplicationId ?? '');
-      return job;
+    if (run.variableValuesId && (run.variableValuesData?.values.length ?? 0) > 0) throw runErrors.variablesTwice();
+    return { definition, configData };
+  }
+
+  async #create(
+    tx: Transaction,
+    actor: Actor,
+    run: NewRun,
+    { definition, configData }: { definition: ComponentDefinition; configData: RawJson | undefined },
+    key: Pick<NewJob, 'id' | 'dedupeKey' | 'releaseFinished'>,
+  ): Promise<Job> {
+    const { componentId } = run;
+    const stored = configData ? undefined : await this.#stored(tx, actor, run);
+    const input: RunInput = {
+      configData: configData?.text ?? null,
+      configurationVersion: stored?.version ?? null,
+      variableValuesId: run.variableValuesId ?? null,
+      variableValuesData: run.variableValuesData ?? { values: [] },
+      options: run.options ?? {},
+    };
+    return this.#parts.jobs.createIn(tx, actor, {
+      kind: 'component',
+      componentId,
+      configurationRowIds: run.rowIds ?? [],
+      mode: run.mode ?? 'run',
+      tag: run.tag || requestedTag(configData?.parse() ?? stored?.configuration.parse()) || defaultTag(definition),
+      input,
+      ...(run.configurationId === undefined
+        ? {}
+        : {
+            configurationId: run.configurationId,
+            lockKey: `component:${actor.branchId}:${componentId}:${run.configurationId}`,
+          }),
+      ...(run.parentRunId ? { parentRunId: run.parentRunId } : {}),
+      ...(run.availableAt ? { availableAt: run.availableAt } : {}),
+      ...key,
     });
   }
 
@@ -128,6 +159,10 @@ export class ComponentRuns {
     }
     return found;
   }
+}
+
+function isConnection({ componentId }: NewRun): boolean {
+  return componentId === CONNECTION_COMPONENT;
 }
 
 /** These are columns that jobs are searched by, with all that a database cannot take in them. */

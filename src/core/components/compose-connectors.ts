@@ -1,19 +1,48 @@
+import type { Database } from '../../db/database.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Events } from '../events/events.ts';
+import type { Identity } from '../identity/identity.ts';
 import type { Jobs } from '../jobs/jobs.ts';
+import { Occurrences, type Starter } from '../schedules/occurrences.ts';
+import { Schedules } from '../schedules/schedules.ts';
 import type { Secrets } from '../secrets/secrets.ts';
+import { ComponentRuns } from './component-runs.ts';
 import type { Components } from './components.ts';
 import type { Configurations } from './configurations.ts';
+import { CONNECTION_COMPONENT } from './connection-model.ts';
 import { Connections } from './connections.ts';
 import { Connectors } from './connectors.ts';
 import { Syncs } from './syncs.ts';
 
-/** What belongs together: connectors, the connections between them, and their jobs. */
-export function composeConnectors(parts: {
+export type ConnectorParts = {
+  db: Database;
+  events: Events;
+  identity: Identity;
+  clock: Clock;
   components: Components;
   configurations: Configurations;
   secrets: Secrets;
   jobs: Jobs;
-}): { connectors: Connectors; connections: Connections; syncs: Syncs } {
+  /** How schedules start what is not run like a component, by component. */
+  starters?: Record<string, Starter>;
+};
+
+/** What belongs together: connectors, the connections between them, what runs these and all other components, and when. */
+export function composeConnectors(parts: ConnectorParts) {
+  const schedules = new Schedules({ ...parts, targets: parts.configurations });
   const connectors = new Connectors(parts);
-  const connections = new Connections(parts);
-  return { connectors, connections, syncs: new Syncs({ jobs: parts.jobs, connectors, connections }) };
+  const connections = new Connections({ ...parts, schedules });
+  const syncs = new Syncs({ ...parts, connectors, connections });
+  const runs = new ComponentRuns({ ...parts, syncs });
+  const occurrences = new Occurrences({
+    ...parts,
+    starters: {
+      byComponent: {
+        ...parts.starters,
+        [CONNECTION_COMPONENT]: (tx, actor, occurrence) => syncs.startScheduled(tx, actor, occurrence),
+      },
+      other: (tx, actor, occurrence) => runs.startScheduled(tx, actor, occurrence),
+    },
+  });
+  return { connectors, connections, syncs, runs, schedules, occurrences };
 }

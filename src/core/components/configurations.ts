@@ -40,6 +40,9 @@ import * as store from './configuration-store.ts';
 import { toStoredText } from './configuration-text.ts';
 import { defineInline, defineStored, type RunDefinition, type RunRequest } from './run-definition.ts';
 
+/** Told of every new version of a configuration, within the change: what it throws undoes the change. */
+export type ConfigurationWatcher = (tx: Transaction, actor: Actor, configuration: Configuration) => Promise<void>;
+
 export type ConfigurationParts = { db: Database; events: Events; secrets: Secrets; components: Components };
 
 /**
@@ -53,10 +56,17 @@ export class Configurations {
   /** The rows of configurations. */
   readonly rows: ConfigurationRows;
   readonly #parts: ConfigurationParts;
+  readonly #watchers = new Map<string, ConfigurationWatcher>();
 
   constructor(parts: ConfigurationParts) {
     this.#parts = parts;
     this.rows = new ConfigurationRows(parts);
+  }
+
+  /** For what is kept besides the configurations of a component and must always fit them, whoever changes them. */
+  watch(componentId: string, watcher: ConfigurationWatcher): void {
+    if (this.#watchers.has(componentId)) throw new Error(`"${componentId}" has a watcher already`);
+    this.#watchers.set(componentId, watcher);
   }
 
   /** Configurations the actor may see, with their rows, ordered by component and age. */
@@ -316,6 +326,7 @@ export class Configurations {
           },
         }),
       );
+      await this.#watchers.get(componentId)?.(tx, actor, copy);
       return copy;
     });
   }
@@ -383,6 +394,7 @@ export class Configurations {
   ): Promise<Configuration> {
     const configuration = await this.#read(tx, actor, address);
     await this.#appendEvent(tx, actor, configuration, name, verb);
+    await this.#watchers.get(address.componentId)?.(tx, actor, configuration);
     return configuration;
   }
 

@@ -40,7 +40,13 @@ export type Namespace =
   /** `${SOURCE_NAMESPACE}` in it stands for the source's. */
   | { definition: 'custom'; format: string };
 
-export type ConnectionSchedule = { type: 'manual' } | { type: 'cron'; expression: string; timezone: string };
+export const INTERVAL_UNITS = { minutes: 60, hours: 3600, days: 86_400, weeks: 604_800, months: 30 * 86_400 } as const;
+
+export type ConnectionSchedule =
+  | { type: 'manual' }
+  | { type: 'cron'; expression: string; timezone: string }
+  /** So long after the last sync began; at once where there is none. */
+  | { type: 'interval'; every: number; unit: keyof typeof INTERVAL_UNITS };
 
 /** What a connection is, as it is stored in the parameters of its configuration. */
 export type ConnectionSettings = {

@@ -1,8 +1,16 @@
 import { uuidv4 } from '../../lib/ids.ts';
 import type { Actor } from '../identity/actor.ts';
+import type { Recurrence } from '../schedules/schedule-times.ts';
+import type { Schedules } from '../schedules/schedules.ts';
 import type { Configuration } from './configuration-model.ts';
 import type { Configurations } from './configurations.ts';
-import { CONNECTION_COMPONENT, type Connection, type ConnectionSettings } from './connection-model.ts';
+import {
+  CONNECTION_COMPONENT,
+  type Connection,
+  type ConnectionSchedule,
+  type ConnectionSettings,
+  INTERVAL_UNITS,
+} from './connection-model.ts';
 import { connectorErrors } from './connector-errors.ts';
 import type { ConnectorPage } from './connectors.ts';
 
@@ -18,8 +26,30 @@ const component = (id: string) => ({ componentId: CONNECTION_COMPONENT, configur
 export class Connections {
   readonly #configurations: Configurations;
 
-  constructor(parts: { configurations: Configurations }) {
+  constructor(parts: { configurations: Configurations; schedules: Schedules }) {
     this.#configurations = parts.configurations;
+    // Whichever API changes a connection, its schedule is what its settings say.
+    parts.configurations.watch(CONNECTION_COMPONENT, async (tx, actor, configuration) => {
+      // Development branches are for trying things out, not for running by themselves.
+      if (!actor.isDefaultBranch) return;
+      const recurrence =
+        !configuration.isDeleted && isConnection(configuration)
+          ? recurrenceOf(toConnection(configuration).settings.schedule)
+          : undefined;
+      const target = component(configuration.id);
+      await parts.schedules.followIn(
+        tx,
+        actor,
+        { ...target, version: configuration.version },
+        recurrence && {
+          name: configuration.name,
+          target,
+          recurrence,
+          isEnabled: !configuration.isDisabled,
+          isImmediate: recurrence.type === 'interval',
+        },
+      );
+    });
   }
 
   async create(
@@ -98,6 +128,26 @@ function toConnection(configuration: Configuration): Connection {
     },
   };
 }
+
+function recurrenceOf(schedule: ConnectionSchedule): Recurrence | undefined {
+  switch (schedule.type) {
+    case 'manual':
+      return undefined;
+    case 'cron':
+      return { type: 'cron', expression: String(schedule.expression), timezone: String(schedule.timezone ?? 'UTC') };
+    case 'interval': {
+      const seconds = schedule.every * (INTERVAL_UNITS[schedule.unit] ?? Number.NaN);
+      if (!Number.isSafeInteger(seconds) || seconds < 60 || seconds > MAX_INTERVAL_SECONDS)
+        throw connectorErrors.invalidSchedule('An interval is between one minute and ten years.');
+      return { type: 'interval', seconds, timezone: 'UTC' };
+    }
+    default:
+      // Written through another API.
+      throw connectorErrors.invalidSchedule('A schedule is manual, cron or interval.');
+  }
+}
+
+const MAX_INTERVAL_SECONDS = 10 * 366 * 86_400;
 
 function parametersOf(configuration: Configuration): Partial<ConnectionSettings> {
   const root = configuration.configuration.parse() as { parameters?: Partial<ConnectionSettings> };

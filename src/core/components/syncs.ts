@@ -1,9 +1,12 @@
+import type { Db, Transaction } from '../../db/database.ts';
 import type { Json } from '../../lib/json.ts';
 import type { Actor } from '../identity/actor.ts';
 import { jobErrors } from '../jobs/job-errors.ts';
 import type { Job, JobFilter, JobPage, NewJob } from '../jobs/job-model.ts';
 import { isFinal } from '../jobs/job-status.ts';
 import type { Jobs } from '../jobs/jobs.ts';
+import type { Occurrence, Start } from '../schedules/occurrences.ts';
+import type { Schedule } from '../schedules/schedule-model.ts';
 import { componentErrors } from './component-errors.ts';
 import { type Catalog, CONNECTION_COMPONENT } from './connection-model.ts';
 import type { Connections } from './connections.ts';
@@ -21,6 +24,22 @@ export type SyncStart = Pick<NewJob, 'parentRunId' | 'availableAt' | 'input'>;
 
 /** Connectors are patient with slow databases; whoever waits for one is not patient without end. */
 const DISCOVER_MS = 10 * 60_000;
+
+const STILL_RUNNING: Start = { outcome: 'skipped', reason: 'the job before is still under way' };
+
+const syncsOf = (connectionId: string): JobFilter => ({
+  kinds: ['sync'],
+  componentIds: [CONNECTION_COMPONENT],
+  configurationIds: [connectionId],
+});
+
+/** A job of the schedule itself counts from when it was due, or each would be a little later than the one before. */
+function beginOf({ id, createdAt }: Job, { lastJobId, lastDueAt }: Schedule): Date {
+  const isInTime = id === lastJobId && lastDueAt && createdAt.getTime() - lastDueAt.getTime() < IN_TIME_MS;
+  return isInTime ? lastDueAt : createdAt;
+}
+
+const IN_TIME_MS = 30_000;
 
 /** What is done with sources, destinations and connections: all of it jobs of the one queue. */
 export class Syncs {
@@ -55,6 +74,22 @@ export class Syncs {
     if (!connection.isActive) throw connectorErrors.inactive();
     if ((await this.#unfinished(actor, connectionId)).length > 0) throw connectorErrors.alreadyRunning();
     return this.#start(actor, 'sync', connectionId, how);
+  }
+
+  /**
+   * The sync of a schedule, within the scheduler's transaction. One job per connection at a time: a time that comes
+   * while one is under way is left out. An interval counts from the beginning of the last sync, whoever asked for that.
+   */
+  async startScheduled(tx: Transaction, actor: Actor, { schedule, now }: Occurrence): Promise<Start> {
+    const { configurationId: id } = schedule.target;
+    if ((await this.#unfinished(actor, id, tx)).length > 0) return STILL_RUNNING;
+    if (schedule.recurrence.type === 'interval') {
+      const [last] = await this.#jobs.list(actor, syncsOf(id), { limit: 1 }, tx);
+      const until = last && new Date(beginOf(last, schedule).getTime() + schedule.recurrence.seconds * 1000);
+      if (until && until > now) return { outcome: 'postponed', until };
+    }
+    const job = await this.#create(actor, 'sync', id, {}, tx);
+    return job ? { outcome: 'started', jobId: job.id } : STILL_RUNNING;
   }
 
   /** Forgets what was synced and empties its tables; a sync that is under way is ended first. */
@@ -99,9 +134,22 @@ export class Syncs {
   }
 
   async #start(actor: Actor, kind: SyncKind, connectionId: string, how: SyncStart = {}): Promise<Job> {
+    const job = await this.#create(actor, kind, connectionId, how);
+    if (!job) throw connectorErrors.alreadyRunning();
+    return job;
+  }
+
+  /** Undefined when there is one already. */
+  async #create(
+    actor: Actor,
+    kind: SyncKind,
+    connectionId: string,
+    how: SyncStart,
+    tx?: Transaction,
+  ): Promise<Job | undefined> {
     // Taken before, so that the key that is taken already is told from the one just taken.
-    const id = await this.#jobs.ticket(actor);
-    const job = await this.#jobs.create(actor, {
+    const id = await this.#jobs.ticket(actor, tx);
+    const wanted: NewJob = {
       id,
       kind,
       componentId: CONNECTION_COMPONENT,
@@ -110,19 +158,19 @@ export class Syncs {
       dedupeKey: `${kind}:${actor.branchId}:${connectionId}`,
       releaseFinished: true,
       ...how,
-    });
-    if (job.id !== id) throw connectorErrors.alreadyRunning();
-    return job;
+    };
+    const job = await (tx ? this.#jobs.createIn(tx, actor, wanted) : this.#jobs.create(actor, wanted));
+    return job.id === id ? job : undefined;
   }
 
-  async #unfinished(actor: Actor, connectionId: string): Promise<Job[]> {
+  async #unfinished(actor: Actor, connectionId: string, db?: Db): Promise<Job[]> {
     const filter: JobFilter = {
       kinds: [...SYNC_KINDS],
       componentIds: [CONNECTION_COMPONENT],
       configurationIds: [connectionId],
       statuses: ['created', 'waiting', 'running', 'stopping'],
     };
-    return this.#jobs.list(actor, filter, { limit: 100 });
+    return this.#jobs.list(actor, filter, { limit: 100 }, db);
   }
 
   async #kill(actor: Actor, jobId: number): Promise<void> {

@@ -7,7 +7,7 @@ export const identityErrors = {
     new AppError(
       'invalid',
       'token.gone',
-      `Token with id "${id}", which created the job, was deleted, disabled or has expired.`,
+      `Token with id "${id}", in whose name this runs, was deleted, disabled or has expired.`,
     ),
   credentialNotFound: (kind: string) =>
     new AppError('not-found', 'token.not-found', `There is no credential of kind "${kind}".`),

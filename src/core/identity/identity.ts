@@ -121,27 +121,30 @@ export class Identity {
   }
 
   /**
-   * The actor in whose name a job runs, made anew from its token, so that rights taken away meanwhile are gone here
-   * too. A token that is not valid any more makes the job fail: running on with rights that somebody revoked would be
-   * worse than stopping.
+   * The actor in whose name a job or a schedule runs, made anew from its token, so that rights taken away meanwhile are
+   * gone here too. A token that is not valid any more makes the job fail: running on with rights that somebody revoked
+   * would be worse than stopping.
    */
-  async actorForJob(job: {
-    projectId: number;
-    branchId: number;
-    token: { id: number };
-    runId: string;
-    origin: { address?: string; userAgent?: string };
-  }): Promise<Actor> {
-    const token = await findToken(this.#db, job.projectId, job.token.id, JOB_TOKENS);
+  async actorForJob(
+    job: {
+      projectId: number;
+      branchId: number;
+      token: { id: number };
+      runId: string | undefined;
+      origin: { address?: string; userAgent?: string };
+    },
+    db: Db = this.#db,
+  ): Promise<Actor> {
+    const token = await findToken(db, job.projectId, job.token.id, JOB_TOKENS);
     if (!token || !this.#isUsable(token)) throw identityErrors.tokenGone(job.token.id);
     const actor = this.#actorOf(token, { runId: job.runId, origin: job.origin });
-    return this.selectBranch(actor, job.branchId);
+    return this.selectBranch(actor, job.branchId, db);
   }
 
   /** The same actor, working in another branch of its project. */
-  async selectBranch(actor: Actor, branch: number | 'default'): Promise<Actor> {
+  async selectBranch(actor: Actor, branch: number | 'default', db: Db = this.#db): Promise<Actor> {
     if (branch === actor.branchId || (branch === 'default' && actor.isDefaultBranch)) return actor;
-    const found = await findBranch(this.#db, actor.projectId, branch);
+    const found = await findBranch(db, actor.projectId, branch);
     if (!found) throw identityErrors.branchNotFound(branch);
     return { ...actor, branchId: found.id, isDefaultBranch: found.isDefault };
   }

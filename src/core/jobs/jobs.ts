@@ -1,4 +1,4 @@
-import type { Database, Transaction } from '../../db/database.ts';
+import type { Database, Db, Transaction } from '../../db/database.ts';
 import type { Json } from '../../lib/json.ts';
 import { errors } from '../errors.ts';
 import type { NewEvent } from '../events/event-model.ts';
@@ -92,10 +92,10 @@ export class Jobs {
   }
 
   /** The project's jobs, newest first unless asked otherwise. Storage jobs of other tokens show to masters only. */
-  async list(actor: Actor, filter: JobFilter, page: JobPage): Promise<Job[]> {
+  async list(actor: Actor, filter: JobFilter, page: JobPage, db: Db = this.#db): Promise<Job[]> {
     if (page.limit < 0 || page.limit > MAX_PAGE) throw jobErrors.pageTooLong(MAX_PAGE);
     const storageJobsOfToken = actor.token.isMaster ? undefined : actor.token.id;
-    return listJobs(this.#db, actor.projectId, { ...filter, storageJobsOfToken }, page);
+    return listJobs(db, actor.projectId, { ...filter, storageJobsOfToken }, page);
   }
 
   /**
@@ -144,8 +144,8 @@ export class Jobs {
   }
 
   /** The next number of the one sequence of jobs, files and tickets: larger than all before. */
-  async ticket(_actor: Actor): Promise<number> {
-    return nextObjectId(this.#db);
+  async ticket(_actor: Actor, db: Db = this.#db): Promise<number> {
+    return nextObjectId(db);
   }
 
   /**

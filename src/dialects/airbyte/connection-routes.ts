@@ -4,9 +4,9 @@ import type { Connection, ConnectionSettings, Namespace, SourceMode } from '../.
 import { selectStreams, type WantedStream } from '../../core/components/connection-streams.ts';
 import { connectorErrors } from '../../core/components/connector-errors.ts';
 import type { DestinationMode } from '../../core/components/connector-model.ts';
-import { fromQuartz, toQuartz } from './cron.ts';
 import type { AirbyteApp, AirbyteDeps } from './deps.ts';
 import { pageQuery, queryList, toPage, toSeconds } from './paging.ts';
+import { fromSchedule, type ScheduleBody, toSchedule } from './schedule-shape.ts';
 import { asksForOwn } from './workspace-routes.ts';
 
 /** Each name says what the source does and what the destination does. In the order in which they are offered. */
@@ -46,6 +46,7 @@ const Change = Type.Object({
     Type.Object({
       scheduleType: one('manual', 'cron', 'basic'),
       cronExpression: Type.Optional(Type.String()),
+      basicTiming: Type.Optional(Type.String()),
     }),
   ),
   namespaceDefinition: Type.Optional(one('source', 'destination', 'custom_format')),
@@ -202,12 +203,7 @@ function changedSettings(body: Static<typeof Change>): Partial<ConnectionSetting
     const definition = body.namespaceDefinition as 'source' | 'destination' | 'custom_format';
     changed.namespace = definition === 'custom_format' ? { definition: 'custom', format } : { definition };
   }
-  if (body.schedule) {
-    const { scheduleType, cronExpression } = body.schedule;
-    if (scheduleType === 'basic')
-      throw connectorErrors.invalidSchedule('A schedule is manual or cron; basic ones cannot be written.');
-    changed.schedule = scheduleType === 'manual' ? { type: 'manual' } : { type: 'cron', ...fromQuartz(cronExpression) };
-  }
+  if (body.schedule) changed.schedule = fromSchedule(body.schedule as ScheduleBody);
   const behavior = body.nonBreakingSchemaUpdatesBehavior;
   if (behavior !== undefined)
     changed.schemaChanges = (
@@ -225,10 +221,7 @@ function toShape(workspaceId: string, { id, name, isActive, isDeleted, settings,
     destinationId: settings.destination.configurationId,
     workspaceId,
     status: isDeleted ? 'deprecated' : isActive ? 'active' : 'inactive',
-    schedule:
-      schedule.type === 'manual'
-        ? { scheduleType: 'manual' }
-        : { scheduleType: 'cron', cronExpression: toQuartz(schedule) },
+    schedule: toSchedule(schedule),
     nonBreakingSchemaUpdatesBehavior: schemaChanges === 'disable' ? 'disable_connection' : schemaChanges,
     namespaceDefinition: namespaceName(namespace),
     namespaceFormat: namespace.definition === 'custom' ? namespace.format : null,
