@@ -84,10 +84,11 @@ export function registerMetrics(app: FastifyInstance, core: Core, dialectOf: (pa
       jobDurations.observe({ kind, status }, (finishedAt.getTime() - startedAt.getTime()) / 1000);
   });
   app.addHook('onClose', async () => stopListening());
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     const dialect = dialectOf(request.url);
     requests.inc({ dialect, method: request.method, status: reply.statusCode });
     durations.observe({ dialect }, reply.elapsedTime / 1000);
+    done();
   });
   app.get('/metrics', { config: { public: true } }, async (_request, reply) => {
     reply.type(registry.contentType);

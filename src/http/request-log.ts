@@ -5,7 +5,8 @@ import type { FastifyInstance } from 'fastify';
  * out because they would drown the rest.
  */
 export function registerRequestLog(app: FastifyInstance): void {
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
+    done();
     const path = request.url.split('?', 1)[0] ?? '';
     if (path === '/health' || path === '/metrics') return;
     const line = { method: request.method, path, status: reply.statusCode, ms: Math.round(reply.elapsedTime) };

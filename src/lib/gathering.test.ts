@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Gathering } from './gathering.ts';
+import { Gathering, sharedRead } from './gathering.ts';
 
 test('calls that come together are carried out together, each with its own result', async () => {
   const rounds: number[][] = [];
@@ -50,4 +50,20 @@ test('a failed round fails its own calls and no later ones', async () => {
     results.map(({ status }) => status),
     ['rejected', 'rejected', 'fulfilled'],
   );
+});
+
+test('a shared reading is read once for all who ask together, and anew for who asks while it is under way', async () => {
+  let value = 1;
+  let reads = 0;
+  const read = sharedRead(String, async (key: number) => {
+    reads++;
+    const found = `${key}: ${value}`;
+    await sleep(5);
+    return found;
+  });
+  const first = Promise.all([read(7), read(7), read(8)]);
+  await sleep(2);
+  value = 2;
+  assert.deepEqual(await Promise.all([first, read(7)]), [['7: 1', '7: 1', '8: 1'], '7: 2']);
+  assert.equal(reads, 3);
 });

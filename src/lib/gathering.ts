@@ -62,4 +62,19 @@ export class Gathering<Key, Item, Result> {
   }
 }
 
+/** A reading that all who ask for the same at the same time share. None of them gets what was read before he asked. */
+export function sharedRead<Item, Result>(
+  keyOf: (item: Item) => string,
+  read: (item: Item) => Promise<Result>,
+): (item: Item) => Promise<Result> {
+  const reads = new Gathering<string, Item, Result>(
+    async (_key, items) => {
+      const result = await read(items[0] as Item);
+      return items.map(() => result);
+    },
+    { maxItems: Number.POSITIVE_INFINITY, maxRounds: 2 },
+  );
+  return (item) => reads.call(keyOf(item), item);
+}
+
 type Call<Item, Result> = { item: Item; resolve: (result: Result) => void; reject: (error: unknown) => void };

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import type { Database, Db, Transaction } from '../../db/database.ts';
 import { type Clock, systemClock } from '../../lib/clock.ts';
 import { randomToken } from '../../lib/ids.ts';
@@ -341,7 +341,7 @@ export class Identity {
 
 /** SHA-256: secrets are random and long, so guessing is hopeless without slowing every request down. */
 export function hashSecret(secret: string): Buffer {
-  return createHash('sha256').update(secret).digest();
+  return hash('sha256', secret, 'buffer');
 }
 
 /** The text of a new secret, as the clients of its dialect expect it to look. */

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import type { Database, Transaction } from '../../db/database.ts';
 import { errors } from '../errors.ts';
 import type { EventName } from '../events/event-names.ts';
@@ -301,5 +301,5 @@ function makeKey(): string {
 }
 
 function hashKey(key: string): Buffer {
-  return createHash('sha256').update(key).digest();
+  return hash('sha256', key, 'buffer');
 }

@@ -39,8 +39,17 @@ export function fieldColumn({ name, type }: ClassField): FilterColumn {
   }
 }
 
+/** Every listing asks for them, and the fields of a class that is remembered stay the same list. */
+const known = new WeakMap<readonly ClassField[], Record<string, FilterColumn>>();
+
 /** Everything an object of the class can be filtered and ordered by. */
 export function columnsOf(fields: readonly ClassField[]): Record<string, FilterColumn> {
+  const columns = known.get(fields) ?? makeColumns(fields);
+  known.set(fields, columns);
+  return columns;
+}
+
+function makeColumns(fields: readonly ClassField[]): Record<string, FilterColumn> {
   const own = Object.entries(OWN_COLUMNS).map(([name, column]): [string, FilterColumn] => [
     name,
     { column, type: OWN_FIELDS[name as keyof typeof OWN_FIELDS] },

@@ -51,38 +51,59 @@ function documentOf(parts: Parts): Sql {
     || case ${parts.values} when '{}' then '}' else ',' || substr(${parts.values}, 2) end)::json`;
 }
 
-const LISTED = sql`id, revision, shape, owner_id as "ownerId", group_id as "groupId", document::text as document`;
-const COLUMNS = sql`id, revision, shape, owner_id, group_id, document::text as document`;
+/** The members that `documentOf` writes before the fields, as far as readers need them; the order is always this one. */
+const OWN_MEMBERS: [name: string, value: string][] = [
+  ['id', '(\\d+)'],
+  ['created_at', '"[^"]*"'],
+  ['updated_at', '"[^"]*"'],
+  ['revision', '(\\d+)'],
+  ['owner', '(?:(\\d+)|null)'],
+  ['owner_permissions', '"(\\w+)"'],
+  ['group', '(?:(\\d+)|null)'],
+  ['group_permissions', '"(\\w+)"'],
+  ['other_permissions', '"(\\w+)"'],
+];
+/** PostgreSQL puts blanks between the parts of a document from which it has taken fields away. */
+const PACKED = new RegExp(
+  `^(\\d+) \\{\\s*${OWN_MEMBERS.map(([name, value]) => `"${name}"\\s*:\\s*${value}`).join('\\s*,\\s*')}`,
+);
+
+/**
+ * An object as one text: all that a reader wants is in its document, and taking columns apart one by one is most of what
+ * a listing costs the driver and the database.
+ */
+const ROW = sql`shape || ' ' || document::text`;
+/** A document is one line, since JSON has no line breaks but those we do not write. */
+const ROWS = sql`string_agg(${ROW}, chr(10))`;
 
 type Packed = { rows: string | null };
 
-/**
- * A whole page in one text, a line for each object: taking rows and columns apart one by one is most of what a listing
- * costs the driver. A document is one line, since JSON has no line breaks but those we do not write.
- */
-const PACKED = sql`string_agg(id || ' ' || revision || ' ' || shape || ' ' || coalesce(owner_id, 0) || ' '
-  || coalesce(group_id, 0) || ' ' || document, chr(10))`;
-
-function unpack(page: Packed | undefined): DocumentRow[] {
-  if (!page?.rows) return [];
-  return page.rows.split('\n').map((line) => {
-    const at = line.indexOf('{');
-    const [id, revision, shape, ownerId, groupId] = line.slice(0, at).split(' ').map(Number);
-    return {
-      id: id ?? 0,
-      revision: revision ?? 0,
-      shape: shape ?? 0,
-      ownerId: ownerId || null,
-      groupId: groupId || null,
-      document: line.slice(at),
-    };
-  });
+function unpack(page: Packed | undefined): StoredRow[] {
+  return page?.rows ? page.rows.split('\n').map(unpackRow) : [];
 }
 
-const STORED = sql`${LISTED}, owner_right as "ownerRight", group_right as "groupRight", other_right as "otherRight"`;
+function unpackRow(row: string): StoredRow {
+  const found = PACKED.exec(row);
+  if (!found) throw new Error('A stored object does not begin as all of them do');
+  const [, shape, id, revision, ownerId, ownerRight, groupId, groupRight, otherRight] = found;
+  return {
+    id: Number(id),
+    revision: Number(revision),
+    shape: Number(shape),
+    ownerId: ownerId === undefined ? null : Number(ownerId),
+    groupId: groupId === undefined ? null : Number(groupId),
+    ownerRight: ownerRight as ObjectRight,
+    groupRight: groupRight as ObjectRight,
+    otherRight: otherRight as ObjectRight,
+    document: row.slice(row.indexOf('{')),
+  };
+}
 
+/** In no order. */
 export async function findObjects(db: Db, classId: number, ids: readonly number[]): Promise<StoredRow[]> {
-  return db.query<StoredRow>(sql`select ${STORED} from ${tableOf(classId)} where id = any(${ids}::bigint[])`);
+  return unpack(
+    await db.one<Packed>(sql`select ${ROWS} as rows from ${tableOf(classId)} where id = any(${ids}::bigint[])`),
+  );
 }
 
 /** Which of the ids are there. */
@@ -100,8 +121,8 @@ export async function listObjects(db: Db, of: ObjectClass, query: ObjectQuery, v
   for (const { condition, order } of steps) {
     const all = condition ? [...where, condition] : where;
     const page = await db.one<Packed>(sql`
-      select ${PACKED} as rows from (
-        select ${COLUMNS} from ${tableOf(of.id)} ${whereOf(all)}
+      select ${ROWS} as rows from (
+        select shape, document from ${tableOf(of.id)} ${whereOf(all)}
         order by ${order} limit ${query.limit - found.length}) page`);
     const rows = unpack(page);
     found.push(...rows);
@@ -123,8 +144,8 @@ export async function listPlain(
 ): Promise<DocumentRow[][]> {
   const found = await db.query<Packed>(sql`
     select (
-      select ${PACKED} from (
-        select ${COLUMNS} from ${tableOf(classId)} where id > wanted.after order by id limit wanted.size) page
+      select ${ROWS} from (
+        select shape, document from ${tableOf(classId)} where id > wanted.after order by id limit wanted.size) page
     ) as rows
     from unnest(${pages.map(({ after }) => after)}::bigint[], ${pages.map(({ limit }) => limit)}::integer[])
       with ordinality as wanted (after, size, place)
@@ -155,7 +176,7 @@ export async function insertObjects(db: Db, of: ObjectClass, records: readonly O
     channelRoom: sql`null::text`,
     values: sql`"values"`,
   });
-  const rows = await db.query<DocumentRow>(sql`
+  const made = await db.query<{ row: string }>(sql`
     insert into ${tableOf(of.id)}
       (id, shape, owner_id, owner_right, group_id, group_right, other_right, document)
     select id, ${of.revision}::integer, owner_id, owner_right, group_id, group_right, other_right, ${document}
@@ -167,8 +188,8 @@ export async function insertObjects(db: Db, of: ObjectClass, records: readonly O
       where ${isCurrent(of)}
       -- Keeps the ids from being given out more than once per row.
       offset 0) numbered
-    returning ${LISTED}`);
-  return rows.sort((a, b) => a.id - b.id);
+    returning ${ROW} as row`);
+  return made.map(({ row }) => unpackRow(row)).sort((a, b) => a.id - b.id);
 }
 
 /** Undefined when the object or its class has another revision by now. */
@@ -192,12 +213,13 @@ export async function updateObject(
     channelRoom: sql`channel_room`,
     values: sql`${record.values}::text`,
   });
-  return db.one<DocumentRow>(sql`
+  const changed = await db.one<{ row: string }>(sql`
     update ${tableOf(of.id)} set shape = ${of.revision}, revision = revision + 1, updated_at = now(),
       owner_id = ${record.ownerId}, owner_right = ${record.ownerRight}, group_id = ${record.groupId},
       group_right = ${record.groupRight}, other_right = ${record.otherRight}, document = ${document}
     where id = ${before.id} and revision = ${before.revision} and ${isCurrent(of)}
-    returning ${LISTED}`);
+    returning ${ROW} as row`);
+  return changed && unpackRow(changed.row);
 }
 
 export async function deleteObject(db: Db, classId: number, id: number): Promise<boolean> {

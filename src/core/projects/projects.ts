@@ -1,4 +1,5 @@
 import type { Database, Transaction } from '../../db/database.ts';
+import { sharedRead } from '../../lib/gathering.ts';
 import { randomToken, uuidv4 } from '../../lib/ids.ts';
 import { errors } from '../errors.ts';
 import type { Events } from '../events/events.ts';
@@ -40,6 +41,8 @@ export class Projects {
   readonly #identity: Identity;
   readonly #events: Events;
   readonly #lakes: Lakes;
+  /** Nearly every call of some dialects asks for it. */
+  readonly #find = sharedRead(String, (id: number) => findProject(this.#db, id));
 
   constructor(parts: { db: Database; identity: Identity; events: Events; lakes: Lakes }) {
     this.#db = parts.db;
@@ -63,7 +66,7 @@ export class Projects {
 
   /** The actor's own project. */
   async get(actor: Actor): Promise<Project> {
-    const project = await findProject(this.#db, actor.projectId);
+    const project = await this.#find(actor.projectId);
     if (!project) throw projectErrors.notFound(actor.projectId);
     return project;
   }

@@ -1,5 +1,6 @@
 import type { Database, Transaction } from '../../db/database.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { sharedRead } from '../../lib/gathering.ts';
 import { type Events, eventFor } from '../events/events.ts';
 import type { Actor } from '../identity/actor.ts';
 import { canReadBucket } from '../identity/permissions.ts';
@@ -37,6 +38,17 @@ export class Buckets {
   private readonly clock: Clock;
   /** By project. What is here for the lake's newest snapshot is right, however old it is. */
   private readonly knownTotals = new Map<number, LakeTotals>();
+
+  /** Many clients begin with it. */
+  private readonly readOverview = sharedRead(
+    ({ projectId, branchId }: Place) => `${projectId} ${branchId}`,
+    async (place) => {
+      const overview = await findOverview(this.db, place, this.knownTotals.get(place.projectId));
+      if (this.knownTotals.size >= MAX_KNOWN_TOTALS) this.knownTotals.clear();
+      this.knownTotals.set(place.projectId, overview.totals);
+      return overview;
+    },
+  );
 
   constructor(parts: { db: Database; events: Events; jobs: Jobs; clock: Clock }) {
     this.db = parts.db;
@@ -109,9 +121,7 @@ export class Buckets {
 
   /** Ids of the buckets the actor may read, and how much the whole project holds: cheap enough for every request. */
   async overview(actor: Actor): Promise<{ bucketIds: string[]; rowsCount: number; dataSizeBytes: number }> {
-    const { bucketIds, totals } = await findOverview(this.db, actor, this.knownTotals.get(actor.projectId));
-    if (this.knownTotals.size >= MAX_KNOWN_TOTALS) this.knownTotals.clear();
-    this.knownTotals.set(actor.projectId, totals);
+    const { bucketIds, totals } = await this.readOverview(actor);
     return {
       bucketIds: bucketIds.filter((id) => canReadBucket(actor, id)),
       rowsCount: totals.rowsCount,
