@@ -7,6 +7,7 @@ import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import mysql from 'mysql2/promise';
+import { ensureCertificate } from '../../src/drivers/provisioners/postgres/certificate.ts';
 import { cleanup } from './cleanup.ts';
 import { mariadbProgram } from './needs.ts';
 
@@ -45,6 +46,7 @@ export async function startMariadb(t: TestContext): Promise<TestMariadb> {
   const port = await freePort();
   const socket = path.join(home, 's');
   const log = path.join(home, 'log');
+  const certificate = ensureCertificate(home);
   const launch = () =>
     spawn(
       mariadbProgram('mariadbd'),
@@ -59,6 +61,7 @@ export async function startMariadb(t: TestContext): Promise<TestMariadb> {
         `--pid-file=${path.join(home, 'pid')}`,
         '--innodb-flush-log-at-trx-commit=0',
         '--innodb-buffer-pool-size=32M',
+        ...(certificate ? [`--ssl-cert=${home}/tls/server.crt`, `--ssl-key=${home}/tls/server.key`] : []),
       ],
       { stdio: 'ignore' },
     );

@@ -14,6 +14,7 @@ const probes = {
   venv: () => works('/usr/bin/python3', ['-c', 'import venv, ensurepip']),
   mariadb: () => works(mariadbProgram('mariadbd'), ['--version']),
   psql: () => works('psql', ['--version']),
+  openssl: () => works('openssl', ['version']),
   root: () => process.getuid?.() === 0,
   tmpfs: () => works('unshare', ['-m', 'mount', '-t', 'tmpfs', 'none', '/mnt']),
 } as const;

@@ -8,14 +8,17 @@ import { openPostgresProvisioner } from '../../src/drivers/provisioners/postgres
 import { silentLogger } from '../../src/lib/logger.ts';
 import { cleanup } from './cleanup.ts';
 
-/** A PostgreSQL for workspaces in a temporary folder, on a free port. It starts at the first use. */
-export async function openTestProvisioner(t: TestContext): Promise<Provisioner> {
-  const home = mkdtempSync(path.join(tmpdir(), 'millrace-workspaces-'));
-  cleanup(t, () => rmSync(home, { recursive: true, force: true, maxRetries: 5 }));
+/** A PostgreSQL for workspaces in a temporary folder, on a free port unless told. It starts at the first use. */
+export async function openTestProvisioner(
+  t: TestContext,
+  options: { home?: string; port?: number } = {},
+): Promise<Provisioner> {
+  const home = options.home ?? mkdtempSync(path.join(tmpdir(), 'millrace-workspaces-'));
+  if (options.home === undefined) cleanup(t, () => rmSync(home, { recursive: true, force: true, maxRetries: 5 }));
   const provisioner = await openPostgresProvisioner({
     home,
     host: '127.0.0.1',
-    port: 0,
+    port: options.port ?? 0,
     log: silentLogger,
     fsync: false,
   });

@@ -129,7 +129,7 @@ function typeOf(value: unknown, types: readonly string[]): string {
   );
 }
 
-/** Without the port; the server that the credentials are for is on the same machine. */
+/** Without port and brackets; the server that the credentials are for is on the same machine. */
 function hostOf(request: FastifyRequest): string {
-  return request.hostname;
+  return request.hostname.replace(/^\[(.*)\]$/, '$1');
 }

@@ -30,10 +30,13 @@ const CONNECTIONS_PER_LOGIN = 20;
 const MAX_CONNECTIONS = 200;
 const KILL_MS = 5000;
 const PORTS_TRIED = 50;
-/** Long enough for the server to be started again after its death. */
-const PATIENCE = { attempts: 10, firstMs: 50, maxMs: 800 };
+/** Some ten seconds: long enough for the server to be started again after its death on a busy machine. */
+const PATIENCE = { attempts: 20, firstMs: 50, maxMs: 800 };
 /** Connection lost, out of resources, shut down, broken machine; the template is being copied by somebody else. */
 const OUTAGES = /^(08|53|57P|58|XX)|^55006$/;
+
+/** What we have acknowledged survives a kill, also where the server was told not to care (tests). */
+const DURABLE = '-c synchronous_commit=on';
 
 const SETTINGS = [
   'password_encryption=scram-sha-256',
@@ -215,7 +218,13 @@ class PostgresProvisioner implements Provisioner {
 
   #openPool({ connection }: EmbeddedPostgres): pg.Pool {
     const { log } = this.#options;
-    const pool = new pg.Pool({ ...connection, max: 4, connectionTimeoutMillis: 10_000, idleTimeoutMillis: 30_000 });
+    const pool = new pg.Pool({
+      ...connection,
+      options: DURABLE,
+      max: 4,
+      connectionTimeoutMillis: 10_000,
+      idleTimeoutMillis: 30_000,
+    });
     pool.on('error', ({ message }) => log.info({ reason: message }, 'a connection to the workspace database was lost'));
     return pool;
   }
@@ -263,7 +272,7 @@ async function ensureTemplate(server: EmbeddedPostgres, pool: pg.Pool): Promise<
 }
 
 async function inDatabase(server: EmbeddedPostgres, database: string, statements: readonly string[]): Promise<void> {
-  const client = new pg.Client({ ...server.connection, database });
+  const client = new pg.Client({ ...server.connection, database, options: DURABLE });
   client.on('error', () => {
     // The statement that was running reports it.
   });
