@@ -51,6 +51,7 @@ export type Platform = {
 const STOP_MS = {
   scheduler: 200,
   worker: 3200,
+  sandboxes: 300,
   runtime: 100,
   http: 1000,
   sweepers: 400,
@@ -158,6 +159,7 @@ async function open(options: PlatformOptions, log: Logger, lifecycle: Lifecycle)
     });
     // Programs go on without us; only the watch over them ends.
     lifecycle.onStop('runtime', runtimeMs, () => worker?.runtime.close());
+    lifecycle.onStop('sandboxes', STOP_MS.sandboxes, () => worker?.sandboxes.close());
   }
   // Before the worker: what components call must be there when the first of them runs.
   url = await server?.listen().catch((error: unknown) => Promise.reject(explainListen(error, config)));

@@ -14,6 +14,7 @@ import type { Objects } from './objects/objects.ts';
 import type { Projects } from './projects/projects.ts';
 import type { Occurrences } from './schedules/occurrences.ts';
 import type { Schedules } from './schedules/schedules.ts';
+import type { Scripts } from './scripts/scripts.ts';
 import type { Secrets } from './secrets/secrets.ts';
 import type { Buckets } from './tables/buckets.ts';
 import type { ObjectMetadata } from './tables/object-metadata.ts';
@@ -38,6 +39,7 @@ export type Core = {
   connectors: Connectors;
   connections: Connections;
   syncs: Syncs;
+  scripts: Scripts;
   metadata: ObjectMetadata;
   workspaces: Workspaces;
   classes: Classes;

@@ -1,4 +1,4 @@
-import type { Comparison, RecordFilter } from '../lib/filter.ts';
+import type { Comparison, KeysetPage, RecordFilter } from '../lib/filter.ts';
 import { type Sql, sql } from './sql.ts';
 
 /**
@@ -97,4 +97,20 @@ function globToLike(glob: string): string {
     if (escaped !== undefined) return escapeLike(escaped);
     return char === '*' ? '%' : char === '?' ? '_' : escapeLike(char);
   });
+}
+
+/** What to read for a page of a list that is ordered by this key; `inListOrder` then puts the rows right. */
+export function keysetToSql(
+  key: Sql,
+  { after, back = false, isDescending = false }: Omit<KeysetPage<string | number>, 'limit'>,
+): { where: Sql[]; order: Sql } {
+  const readsDown = isDescending !== back;
+  return {
+    where: after === undefined ? [] : [readsDown ? sql`${key} < ${after}` : sql`${key} > ${after}`],
+    order: readsDown ? sql`${key} desc` : sql`${key} asc`,
+  };
+}
+
+export function inListOrder<Row>(rows: Row[], { back }: Pick<KeysetPage<number>, 'back'>): Row[] {
+  return back ? rows.reverse() : rows;
 }

@@ -28,4 +28,12 @@ export type RecordFilter =
   /** Points closer than so many kilometres to the given one. */
   | { field: string; near: { longitude: number; latitude: number; kilometers: number } };
 
+/** A page of a list with a key of its own: the rows after a place, or (`back`) those before it, in the list's order. */
+export type KeysetPage<Key extends string | number> = {
+  limit: number;
+  after?: Key | undefined;
+  back?: boolean | undefined;
+  isDescending?: boolean | undefined;
+};
+
 export type Order = { field: string; direction: 'asc' | 'desc'; cast?: 'integer' | 'double' };

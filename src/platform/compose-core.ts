@@ -12,6 +12,7 @@ import { Classes } from '../core/objects/classes.ts';
 import { EndUsers } from '../core/objects/end-users.ts';
 import { Objects } from '../core/objects/objects.ts';
 import { Projects } from '../core/projects/projects.ts';
+import { Scripts } from '../core/scripts/scripts.ts';
 import { Secrets } from '../core/secrets/secrets.ts';
 import { Buckets } from '../core/tables/buckets.ts';
 import { Lakes } from '../core/tables/lakes.ts';
@@ -76,6 +77,7 @@ export async function composeCore({
       components,
       configurations,
       ...connecting,
+      scripts: new Scripts({ configurations, jobs }),
       metadata: new ObjectMetadata({ db, events, clock }),
       workspaces: new Workspaces({ db, events, secrets, provisioners, clock }),
       classes,

@@ -21,11 +21,14 @@ import { componentKind } from '../runner/kinds/component.ts';
 import { discoverKind } from '../runner/kinds/discover.ts';
 import { resetKind } from '../runner/kinds/reset.ts';
 import { rowsDeleteKind } from '../runner/kinds/rows-delete.ts';
+import { scriptKind } from '../runner/kinds/script.ts';
 import { syncKind } from '../runner/kinds/sync.ts';
 import { tableCreateKind } from '../runner/kinds/table-create.ts';
 import { tableDropKind } from '../runner/kinds/table-drop.ts';
 import { tableExportKind } from '../runner/kinds/table-export.ts';
 import { tableImportKind } from '../runner/kinds/table-import.ts';
+import { sweepSandboxes } from '../runner/scripts/sandbox.ts';
+import { Sandboxes } from '../runner/scripts/sandboxes.ts';
 import { sweepJobDirectories } from '../runner/steps/work-dir.ts';
 import { createWorker } from '../runner/worker.ts';
 
@@ -60,9 +63,11 @@ export async function composeWorker(options: WorkerParts) {
   const jobsDirectory = path.join(home, 'jobs');
   const unfinished = (ids: number[]) => jobs.unfinished(ids);
   await sweepJobDirectories({ jobsDirectory, runtime, unfinished });
+  await sweepSandboxes({ jobsDirectory, runtime, unfinished });
   const parts = { db, events, files, engine, staging: new Staging({ db }), clock: systemClock };
   const loads = new TableLoads(parts);
   const runner = { core, runtime, sessions: engine.sessions, jobsDirectory, publicUrl };
+  const sandboxes = new Sandboxes(runner, log);
   const sync = { firstBackoffMs: 10_000 };
   const worker = createWorker({
     jobs,
@@ -80,12 +85,13 @@ export async function composeWorker(options: WorkerParts) {
       discoverKind(runner),
       syncKind(runner, sync),
       resetKind(runner, sync),
+      scriptKind(runner, sandboxes),
     ],
     concurrency: { storage: config.storageConcurrency, component: config.componentConcurrency },
     log,
     workerId,
   });
-  return { worker, runtime };
+  return { worker, runtime, sandboxes };
 }
 
 export type SweeperParts = {

@@ -20,6 +20,7 @@ import { EndUsers } from '../../src/core/objects/end-users.ts';
 import { Objects } from '../../src/core/objects/objects.ts';
 import type { Credentials, ProjectCredentials } from '../../src/core/projects/credentials.ts';
 import { Projects } from '../../src/core/projects/projects.ts';
+import { Scripts } from '../../src/core/scripts/scripts.ts';
 import { Secrets } from '../../src/core/secrets/secrets.ts';
 import { Buckets } from '../../src/core/tables/buckets.ts';
 import { Lakes } from '../../src/core/tables/lakes.ts';
@@ -104,6 +105,7 @@ export async function keboolaServer(
     components,
     configurations,
     ...connecting,
+    scripts: new Scripts({ configurations, jobs }),
     metadata: new ObjectMetadata({ db, events, clock }),
     workspaces: new Workspaces({ db, events, secrets, provisioners: await testProvisioners(t, options.mysqlUrl) }),
     classes,

@@ -15,6 +15,7 @@ import { Jobs } from '../../src/core/jobs/jobs.ts';
 import { Classes } from '../../src/core/objects/classes.ts';
 import { EndUsers } from '../../src/core/objects/end-users.ts';
 import { Objects } from '../../src/core/objects/objects.ts';
+import { Scripts } from '../../src/core/scripts/scripts.ts';
 import { Buckets } from '../../src/core/tables/buckets.ts';
 import { Lakes } from '../../src/core/tables/lakes.ts';
 import { ObjectMetadata } from '../../src/core/tables/object-metadata.ts';
@@ -36,11 +37,13 @@ import { componentKind } from '../../src/runner/kinds/component.ts';
 import { discoverKind } from '../../src/runner/kinds/discover.ts';
 import { resetKind } from '../../src/runner/kinds/reset.ts';
 import { rowsDeleteKind } from '../../src/runner/kinds/rows-delete.ts';
+import { scriptKind } from '../../src/runner/kinds/script.ts';
 import { syncKind } from '../../src/runner/kinds/sync.ts';
 import { tableCreateKind } from '../../src/runner/kinds/table-create.ts';
 import { tableDropKind } from '../../src/runner/kinds/table-drop.ts';
 import { tableExportKind } from '../../src/runner/kinds/table-export.ts';
 import { tableImportKind } from '../../src/runner/kinds/table-import.ts';
+import { Sandboxes } from '../../src/runner/scripts/sandboxes.ts';
 import { createWorker, type Worker } from '../../src/runner/worker.ts';
 import { cleanup } from './cleanup.ts';
 import { testDatabase } from './database.ts';
@@ -110,6 +113,7 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
     configurations,
     ...connecting,
     workspaces: new Workspaces({ db, events, secrets, provisioners: {} }),
+    scripts: new Scripts({ configurations, jobs }),
     classes,
     objects,
     endUsers: new EndUsers({ db, events, secrets, classes, objects }),
@@ -117,10 +121,12 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
   const loads = new TableLoads(parts);
   const jobsDirectory = folder('jobs');
   let started = 0;
+  let sandboxes: Sandboxes | undefined;
 
   function startWorker(runtime = options.runtime): Worker {
     const publicUrl = () => 'http://localhost:8000';
     const runner = { core, runtime, sessions: engine.sessions, jobsDirectory, publicUrl };
+    sandboxes = new Sandboxes(runner, log);
     const worker = createWorker({
       jobs,
       identity: core.identity,
@@ -137,6 +143,7 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
         discoverKind(runner),
         syncKind(runner, { firstBackoffMs: 20 }),
         resetKind(runner, { firstBackoffMs: 20 }),
+        scriptKind(runner, sandboxes),
       ],
       concurrency: { storage: 4, component: 4 },
       log,
@@ -150,6 +157,7 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
   let worker = startWorker();
   cleanup(t, async () => {
     await worker.stop(2000);
+    await sandboxes?.close();
     await options.runtime.close();
     await engine.close();
   });
@@ -199,6 +207,7 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
     /** Stops this server's worker as a shutdown does and starts another, on a runtime that knows the same machine. */
     async restart(runtime: Runtime): Promise<void> {
       await worker.stop(500);
+      await sandboxes?.close();
       worker = startWorker(runtime);
     },
     workFolders: () => readdir(jobsDirectory),

@@ -20,10 +20,13 @@ const row = `${config}/rows/:rowId`;
 const instance = '/v1.1/instances/:instance';
 const objectClass = `${instance}/classes/:class`;
 const object = `${objectClass}/objects/:id`;
+const scripts = `${instance}/snippets/scripts`;
 const ofInstance = (ids: Ids) => ({ instance: ids.instance });
 const ofClass = (ids: Ids) => ({ instance: ids.instance, class: ids.className });
 const ofObject = (ids: Ids) => ({ ...ofClass(ids), id: ids.objectId });
 const ofEndUser = (ids: Ids) => ({ instance: ids.instance, id: ids.endUserId });
+const ofScript = (ids: Ids) => ({ instance: ids.instance, id: ids.scriptId });
+const scriptBody = () => ({ label: 'l', runtime_name: 'nodejs', source: '' });
 const login = () => ({ username: 'zebra', password: 'p' });
 
 const component = { componentId: COMPONENT };
@@ -220,6 +223,16 @@ export const MATRIX: Record<string, Call> = {
   [`PATCH ${instance}/user`]: { params: ofInstance, body: login },
   [`POST ${instance}/user`]: { params: ofInstance, body: login },
   [`POST ${instance}/user/auth`]: { params: ofInstance, body: login },
+  [`GET ${scripts}`]: { params: ofInstance },
+  [`POST ${scripts}`]: { params: ofInstance, body: scriptBody },
+  [`GET ${scripts}/runtimes`]: { params: ofInstance },
+  [`GET ${scripts}/:id`]: { params: ofScript },
+  [`PUT ${scripts}/:id`]: { params: ofScript, body: scriptBody },
+  [`PATCH ${scripts}/:id`]: { params: ofScript, body: scriptBody },
+  [`DELETE ${scripts}/:id`]: { params: ofScript },
+  [`POST ${scripts}/:id/run`]: { params: ofScript },
+  [`GET ${scripts}/:id/traces`]: { params: ofScript },
+  [`GET ${scripts}/:id/traces/:trace`]: { params: (ids) => ({ ...ofScript(ids), trace: ids.traceId }) },
   [`POST ${instance}/batch`]: { params: ofInstance, body: () => ({ requests: [] }) },
 
   'GET /manage/tokens/verify': none,

@@ -30,7 +30,9 @@ export type Ids = Record<
   | 'sourceId'
   | 'destinationId'
   | 'connectionId'
-  | 'syncJobId',
+  | 'syncJobId'
+  | 'scriptId'
+  | 'traceId',
   string
 >;
 
@@ -95,12 +97,16 @@ export async function seedTenant(server: KeboolaServer, token: string): Promise<
   const object = await makeBelow(`classes/${className}/objects`, { marker: MARKER });
   const endUser = await makeBelow('users', { username: MARKER, password: 'p' });
   const connectors = await seedConnectors(server, actor);
+  const script = await makeBelow('snippets/scripts', { label: MARKER, runtime_name: 'nodejs', source: MARKER });
+  const trace = await makeBelow(`snippets/scripts/${script.id}/run`, { payload: { marker: MARKER } });
   return {
     ...connectors,
     instance: syncano.instance,
     className,
     objectId: String(object.id),
     endUserId: String(endUser.id),
+    scriptId: String(script.id),
+    traceId: String(trace.id),
     tokenId: plainToken.id,
     branchId: String(actor.branchId),
     bucketId: bucket.id,
@@ -181,4 +187,6 @@ export const UNKNOWN: Ids = {
   className: 'no_such_class',
   objectId: '987654333',
   endUserId: '987654334',
+  scriptId: '987654335',
+  traceId: '987654336',
 };

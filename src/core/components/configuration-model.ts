@@ -1,3 +1,4 @@
+import type { KeysetPage } from '../../lib/filter.ts';
 import type { RawJson } from '../../lib/json-text.ts';
 
 /** Where a configuration is: the branch comes from the actor. */
@@ -90,7 +91,11 @@ export type ConfigurationPage = {
   includeDeleted?: boolean | undefined;
   limit?: number | undefined;
   offset?: number | undefined;
+  /** By id from one on, instead of by offset and age: only those whose id is a number (or a text, of this order). */
+  keyset?: ({ of: 'number' } & Keyset<number>) | ({ of: 'text' } & Keyset<string>) | undefined;
 };
+
+type Keyset<Key extends string | number> = Omit<KeysetPage<Key>, 'limit'>;
 
 export type VersionPage = { limit?: number | undefined; offset?: number | undefined };
 

@@ -1,4 +1,5 @@
 import type { Db } from '../../db/database.ts';
+import { inListOrder, keysetToSql } from '../../db/filter-sql.ts';
 import { type Sql, sql } from '../../db/sql.ts';
 import { RawJson } from '../../lib/json-text.ts';
 import type {
@@ -52,6 +53,9 @@ const CONFIGURATIONS = sql`select ${OTHER_COLUMNS}, c.state::text as state, ${VE
 const BRIEF_CONFIGURATIONS = sql`
   select ${OTHER_COLUMNS}, '{}' as state, ${BRIEF_VERSION_COLUMNS}, '{}' as configuration ${FROM}`;
 
+/** Null for an id that is no number. A condition before a cast would not do: which one comes first is not said. */
+const ID_NUMBER = sql`case when c.id ~ '^[0-9]{1,15}$' then c.id::bigint end`;
+
 /** The configuration without its rows, deleted or not. */
 export async function findConfiguration(
   db: Db,
@@ -91,15 +95,17 @@ export async function listConfigurations(
 export async function pageConfigurations(
   db: Db,
   branchId: number,
-  { componentIds, ids, includeDeleted, limit, offset }: ConfigurationPage,
+  { componentIds, ids, includeDeleted, limit, offset, keyset }: ConfigurationPage,
 ): Promise<Configuration[]> {
   const conditions: Sql[] = [sql`c.branch_id = ${branchId}`, sql`c.component_id = any(${componentIds})`];
   if (ids) conditions.push(sql`c.id = any(${ids})`);
   if (!includeDeleted) conditions.push(sql`not c.is_deleted`);
+  const place = keyset && keysetToSql(keyset.of === 'number' ? ID_NUMBER : sql`c.id collate "C"`, keyset);
+  if (keyset?.of === 'number') conditions.push(sql`${ID_NUMBER} is not null`);
   const rows = await db.query<ConfigurationColumns>(sql`
-    ${CONFIGURATIONS} where ${sql.join(conditions, sql` and `)} order by c.key
-    limit ${limit ?? null} offset ${offset ?? 0}`);
-  return rows.map(toConfiguration);
+    ${CONFIGURATIONS} where ${sql.join([...conditions, ...(place?.where ?? [])], sql` and `)}
+    order by ${place?.order ?? sql`c.key`} limit ${limit ?? null} offset ${offset ?? 0}`);
+  return inListOrder(rows.map(toConfiguration), keyset ?? {});
 }
 
 /** The key of the new configuration with its first version, or undefined when the id is taken. */

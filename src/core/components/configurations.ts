@@ -139,11 +139,21 @@ export class Configurations {
 
   /** Adds a version only if something versioned changes; the state and the change description alone are not. */
   async update(actor: Actor, address: ConfigurationAddress, patch: ConfigurationPatch): Promise<Configuration> {
+    return this.change(actor, address, () => patch);
+  }
+
+  /** The same with a patch that is made of what is there, which nobody else changes meanwhile. */
+  async change(
+    actor: Actor,
+    address: ConfigurationAddress,
+    patchOf: (current: Configuration) => ConfigurationPatch,
+  ): Promise<Configuration> {
     assertCanWrite(actor, address.componentId);
     this.#parts.components.get(address.componentId);
-    if (patch.state !== undefined && !actor.isDefaultBranch) throw configurationErrors.stateInBranch('configuration');
     return this.#parts.db.transaction(async (tx) => {
       const current = await lockLive(tx, actor, address);
+      const patch = patchOf(current);
+      if (patch.state !== undefined && !actor.isDefaultBranch) throw configurationErrors.stateInBranch('configuration');
       const content: ConfigurationContent = {
         name: patch.name ?? current.name,
         description: patch.description ?? current.description,

@@ -1,3 +1,4 @@
+import type { KeysetPage } from '../../lib/filter.ts';
 import type { Json } from '../../lib/json.ts';
 import type { SerializedError } from '../errors.ts';
 import type { JobStatus } from './job-status.ts';
@@ -23,6 +24,7 @@ export const JOB_KINDS = {
   // What they have reached is kept with the connection, so a new start goes on from there.
   sync: { lane: 'component', handBack: 'restart' },
   reset: { lane: 'component', handBack: 'restart' },
+  script: { lane: 'component', handBack: 'recover' },
 } as const satisfies Record<string, { lane: JobLane; handBack: 'restart' | 'recover' }>;
 
 export type JobKind = keyof typeof JOB_KINDS;
@@ -136,6 +138,8 @@ export type JobFilter = {
   tokenDescriptions?: string[];
   componentIds?: string[];
   configurationIds?: string[];
+  /** What the jobs are about. */
+  objectIds?: string[];
   /** Any overlap. */
   configurationRowIds?: string[];
   modes?: JobMode[];
@@ -170,4 +174,6 @@ export type JobPage = {
   offset?: number;
   /** Default: by id, newest first. */
   order?: { field: (typeof JOB_ORDERS)[number]; direction: 'asc' | 'desc' };
+  /** By id from one job on, instead of by offset. */
+  keyset?: Omit<KeysetPage<number>, 'limit'>;
 };

@@ -1,4 +1,5 @@
 import type { Db } from '../../db/database.ts';
+import { inListOrder, keysetToSql } from '../../db/filter-sql.ts';
 import { type Sql, sql } from '../../db/sql.ts';
 import type { Json } from '../../lib/json.ts';
 import {
@@ -247,6 +248,7 @@ export async function listJobs(
   among(sql`j.token_description`, filter.tokenDescriptions);
   among(sql`j.component_id`, filter.componentIds);
   among(sql`j.configuration_id`, filter.configurationIds);
+  among(sql`j.object_id`, filter.objectIds);
   among(sql`j.mode`, filter.modes);
   if (filter.statuses) {
     // The stored status finds the rows by its index; what is shown decides about those that are queued.
@@ -265,14 +267,16 @@ export async function listJobs(
   if (filter.durationSeconds?.to !== undefined) where.push(sql`${DURATION} <= ${filter.durationSeconds.to}`);
   if (filter.storageJobsOfToken !== undefined)
     where.push(sql`(j.lane <> 'storage' or j.token_id = ${filter.storageJobsOfToken})`);
+  const keyset = page.keyset && keysetToSql(sql`j.id`, page.keyset);
+  if (keyset) where.push(...keyset.where);
   const { field, direction } = page.order ?? { field: 'id', direction: 'desc' };
   const way = direction === 'asc' ? sql`asc` : sql`desc`;
   // The id makes the order of equal ones the same on every page.
   const order = field === 'id' ? sql`j.id ${way}` : sql`${ORDER_COLUMNS[field]} ${way}, j.id ${way}`;
   const rows = await db.query<JobRow & { shown_status: JobStatus }>(sql`
     select ${SHOWN_COLUMNS} from jobs j where ${sql.join(where, sql` and `)}
-    order by ${order} limit ${page.limit} offset ${page.offset ?? 0}`);
-  return rows.map(toShownJob);
+    order by ${keyset?.order ?? order} limit ${page.limit} offset ${page.offset ?? 0}`);
+  return inListOrder(rows.map(toShownJob), page.keyset ?? {});
 }
 
 function within(where: Sql[], column: Sql, range: DateRange | undefined): void {

@@ -1,5 +1,7 @@
 import type { Db } from '../../db/database.ts';
+import { inListOrder, keysetToSql } from '../../db/filter-sql.ts';
 import { type Sql, sql } from '../../db/sql.ts';
+import type { KeysetPage } from '../../lib/filter.ts';
 import type { ClassField, ClassRight, ObjectClass } from './class-model.ts';
 import { fieldColumn } from './object-columns-store.ts';
 
@@ -42,25 +44,16 @@ export async function lockClass(db: Db, projectId: number, name: string): Promis
 export async function listClasses(
   db: Db,
   projectId: number,
-  page: {
-    after?: string | undefined;
-    back: boolean;
-    limit: number;
-    prefix?: string | undefined;
-    names?: string[] | undefined;
-  },
+  page: KeysetPage<string> & { prefix?: string | undefined; names?: string[] | undefined },
 ): Promise<ObjectClass[]> {
-  const where: Sql[] = [sql`project_id = ${projectId}`];
-  if (page.after !== undefined)
-    where.push(page.back ? sql`name < ${page.after} collate "C"` : sql`name > ${page.after} collate "C"`);
+  const keyset = keysetToSql(sql`name collate "C"`, page);
+  const where: Sql[] = [sql`project_id = ${projectId}`, ...keyset.where];
   if (page.prefix !== undefined) where.push(sql`starts_with(name, ${page.prefix})`);
   if (page.names !== undefined) where.push(sql`name = any(${page.names})`);
-  const direction = page.back ? sql`desc` : sql`asc`;
   const rows = await db.query<ClassRow>(sql`
     select ${COLUMNS} from object_classes where ${sql.join(where, sql` and `)}
-    order by name collate "C" ${direction} limit ${page.limit}`);
-  const classes = rows.map(toClass);
-  return page.back ? classes.reverse() : classes;
+    order by ${keyset.order} limit ${page.limit}`);
+  return inListOrder(rows.map(toClass), page);
 }
 
 /** Until the end of the transaction nobody else makes classes in the project, so that they can be counted. */

@@ -1,5 +1,6 @@
 import type { Database, Transaction } from '../../db/database.ts';
 import { systemClock } from '../../lib/clock.ts';
+import type { KeysetPage } from '../../lib/filter.ts';
 import { AppError } from '../errors.ts';
 import type { EventName } from '../events/event-names.ts';
 import { type Events, eventFor } from '../events/events.ts';
@@ -69,17 +70,13 @@ export class Classes {
   }
 
   /** Those the actor may read, by name. `after` is a name; with `back` the page ends before it. */
-  async list(
-    actor: Actor,
-    page: { limit: number; after?: string | undefined; back?: boolean; prefix?: string | undefined },
-  ): Promise<ObjectClass[]> {
-    const { back = false } = page;
+  async list(actor: Actor, page: KeysetPage<string> & { prefix?: string | undefined }): Promise<ObjectClass[]> {
     const read = async (names?: string[]) => {
-      const found = await listClasses(this.#db, actor.projectId, { ...page, back, names });
+      const found = await listClasses(this.#db, actor.projectId, { ...page, names });
       return Promise.all(found.map((one) => this.#withSource(actor, one)));
     };
     if (canReadAllObjects(actor)) return read();
-    const all = await listClasses(this.#db, actor.projectId, { back: false, limit: CLASS_LIMITS.classes });
+    const all = await listClasses(this.#db, actor.projectId, { limit: CLASS_LIMITS.classes });
     const visible = all.filter((one) => classRight(actor, one) !== 'none').map(({ name }) => name);
     return read(visible);
   }

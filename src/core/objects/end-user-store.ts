@@ -1,5 +1,7 @@
 import type { Db } from '../../db/database.ts';
+import { inListOrder, keysetToSql } from '../../db/filter-sql.ts';
 import { type Sql, sql } from '../../db/sql.ts';
+import type { KeysetPage } from '../../lib/filter.ts';
 
 export type EndUser = {
   id: number;
@@ -28,15 +30,15 @@ export async function findEndUser(
 export async function listEndUsers(
   db: Db,
   projectId: number,
-  page: { after?: number | undefined; back: boolean; limit: number; only?: number | undefined },
+  page: KeysetPage<number> & { only?: number | undefined },
 ): Promise<EndUserRecord[]> {
-  const where: Sql[] = [sql`project_id = ${projectId}`];
+  const keyset = keysetToSql(sql`id`, page);
+  const where: Sql[] = [sql`project_id = ${projectId}`, ...keyset.where];
   if (page.only !== undefined) where.push(sql`id = ${page.only}`);
-  if (page.after !== undefined) where.push(page.back ? sql`id < ${page.after}` : sql`id > ${page.after}`);
   const users = await db.query<EndUserRecord>(sql`
     select ${COLUMNS} from end_users where ${sql.join(where, sql` and `)}
-    order by id ${page.back ? sql`desc` : sql`asc`} limit ${page.limit}`);
-  return page.back ? users.reverse() : users;
+    order by ${keyset.order} limit ${page.limit}`);
+  return inListOrder(users, page);
 }
 
 export async function countEndUsers(db: Db, projectId: number): Promise<number> {

@@ -1,5 +1,6 @@
 import { hash, randomBytes } from 'node:crypto';
 import type { Database, Transaction } from '../../db/database.ts';
+import type { KeysetPage } from '../../lib/filter.ts';
 import { errors } from '../errors.ts';
 import type { EventName } from '../events/event-names.ts';
 import { type Events, eventFor } from '../events/events.ts';
@@ -108,13 +109,10 @@ export class EndUsers {
   }
 
   /** All of them for those who look after the project's objects, else the actor's own user. */
-  async list(
-    actor: Actor,
-    page: { limit: number; after?: number | undefined; back?: boolean },
-  ): Promise<EndUserView[]> {
+  async list(actor: Actor, page: KeysetPage<number>): Promise<EndUserView[]> {
     const only = canReadAllObjects(actor) ? undefined : actor.endUser?.id;
     if (only === undefined && !canReadAllObjects(actor)) throw objectErrors.noPermission();
-    const users = await listEndUsers(this.#db, actor.projectId, { ...page, back: page.back ?? false, only });
+    const users = await listEndUsers(this.#db, actor.projectId, { ...page, only });
     return Promise.all(users.map((user) => this.#view(actor, user)));
   }
 
@@ -167,7 +165,7 @@ export class EndUsers {
     const user = await this.#require(actor, id);
     if (!canManageObjects(actor)) throw objectErrors.noPermission();
     await this.#db.transaction(async (tx) => {
-      const classes = await listClasses(tx, actor.projectId, { back: false, limit: 1000 });
+      const classes = await listClasses(tx, actor.projectId, { limit: 1000 });
       for (const one of classes) if (one.sourceTableId === undefined) await deleteObjectsOf(tx, one.id, id);
       await deleteEndUser(tx, id);
       await this.#report(tx, actor, 'end-user.deleted', user, `Deleted user "${user.username}"`);

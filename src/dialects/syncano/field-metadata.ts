@@ -1,3 +1,5 @@
+import { SCRIPT_RUNTIMES } from '../../core/scripts/script-model.ts';
+
 /** What OPTIONS tells of a member of a resource, in the order in which clients have always got it. */
 export type FieldMetadata = {
   read_only: boolean;
@@ -117,6 +119,30 @@ const instanceFields: Record<string, FieldMetadata> = {
   ),
 };
 
+const scriptFields: Record<string, FieldMetadata> = {
+  id: readOnly('integer', 'id'),
+  runtime_name: {
+    ...choice(SCRIPT_RUNTIMES.map(({ name }) => name)),
+    label: 'runtime name',
+  },
+  source: writable('string', 'source'),
+  created_at: created,
+  updated_at: updated,
+  config: writable('field', 'config'),
+  label: { read_only: false, max_length: 64, required: true, type: 'string', label: 'label' },
+  description: writable('string', 'description'),
+  links: links(['detail', 'self'], ['list', 'runtimes'], ['run', 'run'], ['list', 'traces']),
+};
+
+const traceFields: Record<string, FieldMetadata> = {
+  id: readOnly('integer', 'id'),
+  status: readOnly('choice', 'status'),
+  executed_at: readOnly('datetime', 'executed at'),
+  duration: readOnly('integer', 'duration'),
+  result: readOnly('field', 'result'),
+  links: links(['detail', 'self']),
+};
+
 /** Every resource by the name its routes have. The schema call describes the same. */
 export const RESOURCES = {
   instance: { title: 'Instance', create: undefined, change: undefined, changeMethod: 'PUT', fields: instanceFields },
@@ -137,6 +163,20 @@ export const RESOURCES = {
     change: { ...objectFields, expected_revision: expectedRevision },
     changeMethod: 'POST',
     fields: objectFields,
+  },
+  script: {
+    title: 'Script',
+    create: scriptFields,
+    change: scriptFields,
+    changeMethod: 'PUT',
+    fields: scriptFields,
+  },
+  trace: {
+    title: 'Script Trace',
+    create: undefined,
+    change: undefined,
+    changeMethod: 'PUT',
+    fields: traceFields,
   },
   user: { title: 'User', create: userFields, change: userFields, changeMethod: 'PUT', fields: userFields },
 } satisfies Record<string, ResourceMetadata & { fields: Record<string, FieldMetadata> }>;

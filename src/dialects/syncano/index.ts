@@ -10,6 +10,7 @@ import { describeError, registerErrors, syncanoErrors } from './errors.ts';
 import { registerInstanceRoutes } from './instances/instance-routes.ts';
 import { PREFIX } from './links.ts';
 import { registerObjectRoutes } from './objects/object-routes.ts';
+import { registerScriptRoutes } from './scripts/script-routes.ts';
 import { registerUserRoutes } from './users/user-routes.ts';
 
 type Register = (app: FastifyInstance, deps: SyncanoDeps) => void;
@@ -19,6 +20,7 @@ const ROUTES: readonly Register[] = [
   registerClassRoutes,
   registerObjectRoutes,
   registerUserRoutes,
+  registerScriptRoutes,
   registerBatchRoutes,
 ];
 

@@ -18,6 +18,14 @@ export function userPath(instance: string, id: number): string {
   return `${instancePath(instance)}users/${id}/`;
 }
 
+export function scriptsPath(instance: string): string {
+  return `${instancePath(instance)}snippets/scripts/`;
+}
+
+export function scriptPath(instance: string, id: number): string {
+  return `${scriptsPath(instance)}${id}/`;
+}
+
 /** Everything an instance has, in the words of all generations of clients; some of it is not built yet. */
 export function instanceLinks(instance: string): Record<string, string> {
   const self = instancePath(instance);

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import { objectErrors } from '../../core/objects/object-errors.ts';
+import type { KeysetPage } from '../../lib/filter.ts';
 import { type Query, queryText } from './deps.ts';
 
 const MAX_PAGE_SIZE = 100;
@@ -18,7 +19,8 @@ export type Page = {
   carried: [string, string][];
 };
 
-export function parsePage(request: FastifyRequest): Page {
+/** `isDescending`: the order where the call asks for none. */
+export function parsePage(request: FastifyRequest, { isDescending = false } = {}): Page {
   const sizeText = queryText(request, 'page_size');
   if (sizeText !== undefined && !/^\d{1,9}$/.test(sizeText)) throw objectErrors.page();
   const size = sizeText === undefined ? MAX_PAGE_SIZE : Math.min(Number(sizeText), MAX_PAGE_SIZE);
@@ -34,7 +36,7 @@ export function parsePage(request: FastifyRequest): Page {
     direction: directionText === undefined ? undefined : directionText === '1' ? 'forward' : 'back',
     lastPk: queryText(request, 'last_pk'),
     lastValue: Array.isArray(lastValue) ? lastValue[0] : lastValue,
-    isDescending: ordering === 'desc',
+    isDescending: ordering === undefined ? isDescending : ordering === 'desc',
     carried: [
       ...(sizeText === undefined ? [] : [['page_size', String(size)] as [string, string]]),
       ...(ordering === undefined ? [] : [['ordering', ordering] as [string, string]]),
@@ -47,6 +49,20 @@ export function numericCursor({ lastPk }: Page): number | undefined {
   if (lastPk === undefined) return undefined;
   if (!/^\d{1,15}$/.test(lastPk)) throw objectErrors.page();
   return Number(lastPk);
+}
+
+/** The page in the core's words, of lists whose key is a number. */
+export function numericPage(page: Page): KeysetPage<number> {
+  return { ...keyedPage(page), after: numericCursor(page) };
+}
+
+/** The same of lists whose key is a name. */
+export function namedPage(page: Page): KeysetPage<string> {
+  return { ...keyedPage(page), after: page.lastPk };
+}
+
+function keyedPage({ size, direction, isDescending }: Page) {
+  return { limit: size, back: direction === 'back', isDescending };
 }
 
 /** Where a row stands in the order of its list. */

@@ -139,6 +139,8 @@ function ofKind({ kind }: Job, result: { [key: string]: Json }): { [key: string]
       const message = result.message || (result.isFine ? 'The connection works.' : 'The connection does not work.');
       return { ...NO_RESULT, isFine: result.isFine ?? false, message };
     }
+    case 'script':
+      return { ...NO_RESULT, message: 'Script finished.', ...result };
     default:
       return result;
   }

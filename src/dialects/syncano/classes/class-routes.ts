@@ -5,7 +5,7 @@ import { pathText, queryText, type SyncanoDeps } from '../deps.ts';
 import { chosen, parseFieldChoice } from '../field-choice.ts';
 import { describeDetail, describeList, RESOURCES } from '../field-metadata.ts';
 import { instancePath } from '../links.ts';
-import { pageText, parsePage } from '../paging.ts';
+import { namedPage, pageText, parsePage } from '../paging.ts';
 import { readClassPatch, readNewClass } from './class-body.ts';
 import { classShape } from './class-shape.ts';
 
@@ -19,9 +19,7 @@ export function registerClassRoutes(app: FastifyInstance, deps: SyncanoDeps): vo
     const choice = parseFieldChoice(request);
     const instance = await deps.instanceName(request.actor);
     const found = await classes.list(request.actor, {
-      limit: page.size,
-      after: page.lastPk,
-      back: page.direction === 'back',
+      ...namedPage(page),
       prefix: queryText(request, 'name__startswith')?.toLowerCase(),
     });
     const counts = await classes.counts(request.actor, found);

@@ -10,7 +10,7 @@ import { describe, describeDetail, describeList, RESOURCES } from '../field-meta
 import { instancePath, objectsPath, userPath } from '../links.ts';
 import { wantsCount } from '../objects/object-routes.ts';
 import { objectText } from '../objects/object-shape.ts';
-import { numericCursor, pageText, parsePage } from '../paging.ts';
+import { numericPage, pageText, parsePage } from '../paging.ts';
 
 export function registerUserRoutes(app: FastifyInstance, deps: SyncanoDeps): void {
   const { endUsers } = deps.core;
@@ -23,7 +23,7 @@ export function registerUserRoutes(app: FastifyInstance, deps: SyncanoDeps): voi
     const choice = parseFieldChoice(request);
     const instance = await deps.instanceName(request.actor);
     const [found, count] = await Promise.all([
-      endUsers.list(request.actor, { limit: page.size, after: numericCursor(page), back: page.direction === 'back' }),
+      endUsers.list(request.actor, numericPage(page)),
       wantsCount(request) ? endUsers.count(request.actor) : undefined,
     ]);
     const rows = found.map((one) => chooseFields(userText(instance, one), choice));

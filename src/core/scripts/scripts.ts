@@ -1,0 +1,175 @@
+import type { KeysetPage } from '../../lib/filter.ts';
+import type { Json } from '../../lib/json.ts';
+import type { Configuration } from '../components/configuration-model.ts';
+import type { Configurations } from '../components/configurations.ts';
+import { AppError } from '../errors.ts';
+import type { Actor } from '../identity/actor.ts';
+import { assertAllowed, canReadComponent } from '../identity/permissions.ts';
+import type { Job } from '../jobs/job-model.ts';
+import type { Jobs } from '../jobs/jobs.ts';
+import { scriptErrors } from './script-errors.ts';
+import {
+  callerKey,
+  type NewScript,
+  SCRIPT_COMPONENT,
+  SCRIPT_LIMITS,
+  SCRIPT_RUNTIMES,
+  type Script,
+  type ScriptCaller,
+  type ScriptConfig,
+  type ScriptPatch,
+  type ScriptRunInput,
+} from './script-model.ts';
+
+const address = (id: number) => ({ componentId: SCRIPT_COMPONENT, configurationId: String(id) });
+
+/** Programs that people keep here and have run: configurations of one component of ours, and jobs of one kind. */
+export class Scripts {
+  readonly #configurations: Configurations;
+  readonly #jobs: Jobs;
+
+  constructor(parts: { configurations: Configurations; jobs: Jobs }) {
+    this.#configurations = parts.configurations;
+    this.#jobs = parts.jobs;
+  }
+
+  /** Oldest first, unless asked otherwise. */
+  async list(actor: Actor, { limit, ...keyset }: KeysetPage<number>): Promise<Script[]> {
+    const found = await this.#configurations.page(actor, {
+      componentIds: [SCRIPT_COMPONENT],
+      limit,
+      keyset: { of: 'number', ...keyset },
+    });
+    return found.map(toScript);
+  }
+
+  /** Throws script.not-found, for deleted ones too. */
+  async get(actor: Actor, id: number): Promise<Script> {
+    return toScript(await this.#configurations.get(actor, address(id)).catch(asNotFound));
+  }
+
+  async create(actor: Actor, input: NewScript): Promise<Script> {
+    assertWithinLimits(input);
+    const { label, description = '', runtime, source = '', config = {} } = input;
+    const configuration = toText({ runtime, source, config });
+    return toScript(
+      await this.#configurations.create(actor, SCRIPT_COMPONENT, { name: label, description, configuration }),
+    );
+  }
+
+  /** Members that are left out stay. */
+  async update(actor: Actor, id: number, patch: ScriptPatch): Promise<Script> {
+    assertWithinLimits(patch);
+    const changed = await this.#configurations
+      .change(actor, address(id), (current) => {
+        const { runtime, source, config } = toScript(current);
+        return {
+          name: patch.label,
+          description: patch.description,
+          configuration: toText({
+            runtime: patch.runtime ?? runtime,
+            source: patch.source ?? source,
+            config: patch.config ?? config,
+          }),
+        };
+      })
+      .catch(asNotFound);
+    return toScript(changed);
+  }
+
+  /** Runs that are under way go on. */
+  async delete(actor: Actor, id: number): Promise<void> {
+    await this.get(actor, id);
+    await this.#configurations.delete(actor, address(id)).catch(asNotFound);
+  }
+
+  /** Puts a run into the queue. `caller`: for whom; by default for whoever calls. */
+  async run(actor: Actor, id: number, args: Json, caller: ScriptCaller = ownCaller(id)): Promise<Job> {
+    const { version } = await this.get(actor, id);
+    if (Buffer.byteLength(JSON.stringify(args)) > SCRIPT_LIMITS.argsBytes) throw scriptErrors.tooLong('payload');
+    return this.#jobs.create(actor, {
+      kind: 'script',
+      componentId: SCRIPT_COMPONENT,
+      configurationId: String(id),
+      objectId: callerKey(caller),
+      input: { version, args, caller } satisfies ScriptRunInput,
+    });
+  }
+
+  /** The runs of one caller, newest first unless asked otherwise. */
+  async runs(actor: Actor, caller: ScriptCaller, { limit, ...keyset }: KeysetPage<number>): Promise<Job[]> {
+    assertAllowed(canReadComponent(actor, SCRIPT_COMPONENT));
+    return this.#jobs.list(actor, runsOf(caller), { limit, keyset });
+  }
+
+  /** Throws script.run-not-found. */
+  async getRun(actor: Actor, caller: ScriptCaller, jobId: number): Promise<Job> {
+    assertAllowed(canReadComponent(actor, SCRIPT_COMPONENT));
+    const [job] = await this.#jobs.list(actor, { ...runsOf(caller), ids: [jobId] }, { limit: 1 });
+    if (!job) throw scriptErrors.runNotFound();
+    return job;
+  }
+
+  /** A run once it is over, or undefined when that takes longer than the given time. */
+  async awaitRun(jobId: number, limitMs: number): Promise<Job | undefined> {
+    const limit = AbortSignal.timeout(limitMs);
+    return this.#jobs.awaitEnd(jobId, limit).catch((error: unknown) => {
+      if (limit.aborted) return undefined;
+      throw error;
+    });
+  }
+}
+
+export const ownCaller = (id: number): ScriptCaller => ({ kind: 'script', id: String(id) });
+
+const runsOf = (caller: ScriptCaller) => ({
+  kinds: ['script' as const],
+  componentIds: [SCRIPT_COMPONENT],
+  objectIds: [callerKey(caller)],
+});
+
+/** Another API may have made a configuration of the component, and half of it only. */
+export function toScript(configuration: Configuration): Script {
+  const { id, name, description, version, createdAt, versionCreatedAt } = configuration;
+  const { runtime, source, config } = parametersOf(configuration.configuration.parse());
+  return {
+    id: Number(id),
+    label: name,
+    description,
+    runtime,
+    source,
+    config,
+    version,
+    createdAt,
+    updatedAt: versionCreatedAt,
+  };
+}
+
+export function parametersOf(configuration: Json): Pick<Script, 'runtime' | 'source' | 'config'> {
+  const { runtime, source, config } = asObject(asObject(configuration).parameters);
+  return {
+    runtime: typeof runtime === 'string' ? runtime : 'nodejs',
+    source: typeof source === 'string' ? source : '',
+    config: asObject(config),
+  };
+}
+
+function asObject(value: Json | undefined): ScriptConfig {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {};
+}
+
+function toText(parameters: Pick<Script, 'runtime' | 'source' | 'config'>): string {
+  return JSON.stringify({ parameters });
+}
+
+function assertWithinLimits({ runtime, source, label }: ScriptPatch): void {
+  if (runtime !== undefined && !SCRIPT_RUNTIMES.some(({ name }) => name === runtime))
+    throw scriptErrors.unknownRuntime(runtime);
+  if (label !== undefined && label.length > SCRIPT_LIMITS.labelLength) throw scriptErrors.tooLong('label');
+  if (source !== undefined && Buffer.byteLength(source) > SCRIPT_LIMITS.sourceBytes)
+    throw scriptErrors.tooLong('source');
+}
+
+function asNotFound(error: unknown): never {
+  throw error instanceof AppError && error.code === 'configuration.not-found' ? scriptErrors.notFound() : error;
+}
