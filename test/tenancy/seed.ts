@@ -88,7 +88,7 @@ export async function seedTenant(server: KeboolaServer, token: string): Promise<
   const makeBelow = async (path: string, payload: object): Promise<{ id: number }> => {
     const headers = { 'x-api-key': syncano.accountKey };
     const answer = await server.call('POST', `${below}/${path}`, { payload, token: null, headers });
-    if (answer.status !== 201) throw new Error(`${path}: ${answer.status} ${answer.body}`);
+    if (answer.status >= 300) throw new Error(`${path}: ${answer.status} ${answer.body}`);
     return answer.json<{ id: number } & Record<string, never>>();
   };
   const className = 'zebra_class';
