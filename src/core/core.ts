@@ -10,6 +10,7 @@ import type { Identity } from './identity/identity.ts';
 import type { Jobs } from './jobs/jobs.ts';
 import type { Classes } from './objects/classes.ts';
 import type { EndUsers } from './objects/end-users.ts';
+import type { ObjectLoads } from './objects/object-loads.ts';
 import type { Objects } from './objects/objects.ts';
 import type { Projects } from './projects/projects.ts';
 import type { Occurrences } from './schedules/occurrences.ts';
@@ -44,5 +45,6 @@ export type Core = {
   workspaces: Workspaces;
   classes: Classes;
   objects: Objects;
+  objectLoads: ObjectLoads;
   endUsers: EndUsers;
 };

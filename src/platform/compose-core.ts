@@ -10,6 +10,7 @@ import { Identity } from '../core/identity/identity.ts';
 import { Jobs } from '../core/jobs/jobs.ts';
 import { Classes } from '../core/objects/classes.ts';
 import { EndUsers } from '../core/objects/end-users.ts';
+import { ObjectLoads } from '../core/objects/object-loads.ts';
 import { Objects } from '../core/objects/objects.ts';
 import { Projects } from '../core/projects/projects.ts';
 import { Scripts } from '../core/scripts/scripts.ts';
@@ -82,6 +83,7 @@ export async function composeCore({
       workspaces: new Workspaces({ db, events, secrets, provisioners, clock }),
       classes,
       objects,
+      objectLoads: new ObjectLoads({ db, events, classes, objects }),
       endUsers: new EndUsers({ db, events, secrets, classes, objects }),
     },
   };

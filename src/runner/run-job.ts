@@ -21,6 +21,7 @@ import { openConfiguration, writeConfiguration } from './steps/configuration.ts'
 import { awaitProgram, fromHandle, startProgram } from './steps/container.ts';
 import { downloadInputFiles, tagProcessedFiles } from './steps/input-files.ts';
 import { exportInputTables } from './steps/input-tables.ts';
+import { loadObjects } from './steps/objects.ts';
 import { storeOutputFiles } from './steps/output-files.ts';
 import {
   awaitLoads,
@@ -89,8 +90,9 @@ async function carryOut(run: JobRun, progress: Progress): Promise<void> {
     }
     const row = await openRow(run, definition, index);
     progress.rows.push(row);
-    if ('builtin' in component.run) await runSql(run, row);
-    else await runProgram(run, row, progress, resumed);
+    if (!('builtin' in component.run)) await runProgram(run, row, progress, resumed);
+    else if (component.run.builtin === 'objects') await loadObjects(run, row);
+    else await runSql(run, row);
     progress.images.push([{ id: imageOf(run), digests: [] }]);
     run.log.info(`Finished component ${component.id} ${place}`);
   }

@@ -17,6 +17,7 @@ import type { NewToken, TokenRights } from '../../src/core/identity/token-model.
 import { Jobs } from '../../src/core/jobs/jobs.ts';
 import { Classes } from '../../src/core/objects/classes.ts';
 import { EndUsers } from '../../src/core/objects/end-users.ts';
+import { ObjectLoads } from '../../src/core/objects/object-loads.ts';
 import { Objects } from '../../src/core/objects/objects.ts';
 import type { Credentials, ProjectCredentials } from '../../src/core/projects/credentials.ts';
 import { Projects } from '../../src/core/projects/projects.ts';
@@ -110,6 +111,7 @@ export async function keboolaServer(
     workspaces: new Workspaces({ db, events, secrets, provisioners: await testProvisioners(t, options.mysqlUrl) }),
     classes,
     objects,
+    objectLoads: new ObjectLoads({ db, events, classes, objects }),
     endUsers: new EndUsers({ db, events, secrets, classes, objects }),
   };
   const credentials = await projects.bootstrap();

@@ -14,6 +14,7 @@ import type { Job } from '../../src/core/jobs/job-model.ts';
 import { Jobs } from '../../src/core/jobs/jobs.ts';
 import { Classes } from '../../src/core/objects/classes.ts';
 import { EndUsers } from '../../src/core/objects/end-users.ts';
+import { ObjectLoads } from '../../src/core/objects/object-loads.ts';
 import { Objects } from '../../src/core/objects/objects.ts';
 import { Scripts } from '../../src/core/scripts/scripts.ts';
 import { Buckets } from '../../src/core/tables/buckets.ts';
@@ -116,6 +117,7 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
     scripts: new Scripts({ configurations, jobs }),
     classes,
     objects,
+    objectLoads: new ObjectLoads({ db, events, classes, objects }),
     endUsers: new EndUsers({ db, events, secrets, classes, objects }),
   };
   const loads = new TableLoads(parts);

@@ -44,8 +44,8 @@ export const COMPONENT_TYPES = [
 export type ComponentType = (typeof COMPONENT_TYPES)[number];
 
 export type ComponentRun =
-  /** A program of ours inside the server's own engine. */
-  | { builtin: 'sql' }
+  /** Work of the server itself: statements in its engine, or rows of tables into a class of data objects. */
+  | { builtin: 'sql' | 'objects' }
   /** A program in the component's folder, started there. */
   | { command: string[] };
 

@@ -184,13 +184,13 @@ function parseDefinition(
 function parseRun(value: unknown, report: (problem: string) => void): ComponentDefinition['run'] {
   if (value === undefined) return undefined;
   if (isObject(value)) {
-    if (value.builtin === 'sql') return { builtin: 'sql' };
+    if (value.builtin === 'sql' || value.builtin === 'objects') return { builtin: value.builtin };
     const command = value.command;
     if (Array.isArray(command) && command.length > 0 && command.every((part) => typeof part === 'string')) {
       return { command };
     }
   }
-  report('run must be {"builtin": "sql"} or {"command": ["program", ...]}');
+  report('run must be {"builtin": "sql"}, {"builtin": "objects"} or {"command": ["program", ...]}');
   return undefined;
 }
 

@@ -51,6 +51,7 @@ export const EVENT_NAMES = {
   'configuration-row.copied': 'A configuration row was made from a version of another.',
   'class.created': 'A class of data objects was made.',
   'class.updated': "A class's fields or properties changed.",
+  'class.loaded': 'A job wrote the rows of a table into a class.',
   'class.deleted': 'A class was deleted with its objects.',
   'end-user.created': "An end user of the project's own application was made.",
   'end-user.updated': "An end user's name or password changed.",

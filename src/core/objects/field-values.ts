@@ -44,6 +44,27 @@ export function readValue(field: ClassField, value: unknown, target: string | un
   }
 }
 
+const LOOSE_DATETIME =
+  /^(\d{4}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2}(?::\d{2})?)(\.\d{1,6})?\d*)?\s*(Z|UTC|[+-]\d{2}:?\d{2})?$/;
+
+/** A value from a cell of a table: a text, where an empty one is no value for all types but texts. */
+export function readCell(field: ClassField, cell: string | null, target: string | undefined): StoredValue {
+  if (cell === null || (cell === '' && field.type !== 'string' && field.type !== 'text')) return null;
+  return readValue(field, field.type === 'datetime' ? strictDatetime(cell) : cell, target);
+}
+
+/** Dates and times as databases write them, in UTC unless they say otherwise; anything else as it is. */
+function strictDatetime(text: string): string {
+  const [, day, time = '00:00:00', fraction = '', zone = 'Z'] = LOOSE_DATETIME.exec(text.trim()) ?? [];
+  if (day === undefined) return text;
+  const seconds = time.length === 5 ? `${time}:00` : time;
+  if (zone === 'Z' || zone === 'UTC') return `${day}T${seconds}${fraction}Z`;
+  const offset = `${zone.slice(0, 3)}:${zone.slice(-2)}`;
+  const moved = new Date(`${day}T${seconds}${offset}`);
+  if (Number.isNaN(moved.getTime())) return text;
+  return `${moved.toISOString().slice(0, 19)}${fraction}Z`;
+}
+
 /** What a change makes of a field: a new value, or the old one changed by an operator such as `_increment`. */
 export function changeValue(
   field: ClassField,

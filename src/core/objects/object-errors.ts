@@ -28,6 +28,8 @@ export const objectErrors = {
   order: (problem = 'Cannot use specified order_by field.') => new AppError('invalid', 'object.order', problem),
   page: () => new AppError('invalid', 'object.page', 'Incorrect page parameter provided.'),
   noPermission: () => new AppError('forbidden', 'access.denied', 'You do not have permission to perform this action.'),
+  /** What is wrong with a load as a whole or with one of its rows. */
+  load: (problem: string) => new AppError('invalid', 'object.load', problem),
   readOnly: (tableId: string) =>
     new AppError(
       'forbidden',

@@ -2,9 +2,9 @@ import type { Db } from '../../db/database.ts';
 import { type FilterColumn, filterToSql } from '../../db/filter-sql.ts';
 import { type Sql, sql } from '../../db/sql.ts';
 import type { Order } from '../../lib/filter.ts';
-import type { ObjectClass } from './class-model.ts';
+import type { ClassField, ObjectClass } from './class-model.ts';
 import { ISO_FORMAT, idsOf, tableOf } from './class-store.ts';
-import { columnsOf } from './object-columns-store.ts';
+import { columnsOf, fieldColumn } from './object-columns-store.ts';
 import type { ObjectQuery, ObjectRight } from './object-model.ts';
 
 /** Whose objects a caller sees; undefined for who sees all. */
@@ -220,6 +220,55 @@ export async function updateObject(
     where id = ${before.id} and revision = ${before.revision} and ${isCurrent(of)}
     returning ${ROW} as row`);
   return changed && unpackRow(changed.row);
+}
+
+/** Those of the class whose field has one of the values; nobody else changes them until the end of the transaction. */
+export async function lockObjectsBy(
+  db: Db,
+  of: ObjectClass,
+  field: ClassField,
+  values: readonly string[],
+): Promise<StoredRow[]> {
+  const { column, type } = fieldColumn(field);
+  const cast = sql.name(PARAMETERS[type] ?? 'text');
+  return db.query<StoredRow>(sql`
+    select ${STORED} from ${tableOf(of.id)} where ${column} = any(${values}::text[]::${cast}[]) order by id for update`);
+}
+
+/** Whole new values for objects that are locked; who owns and sees them stays. False: the class has changed meanwhile. */
+export async function replaceValues(
+  db: Db,
+  of: ObjectClass,
+  changes: readonly { id: number; values: string }[],
+): Promise<boolean> {
+  const document = documentOf({
+    id: sql`o.id`,
+    createdAt: sql`o.created_at`,
+    updatedAt: sql`now()`,
+    revision: sql`(o.revision + 1)`,
+    ownerId: sql`o.owner_id`,
+    ownerRight: sql`o.owner_right`,
+    groupId: sql`o.group_id`,
+    groupRight: sql`o.group_right`,
+    otherRight: sql`o.other_right`,
+    channel: sql`o.channel`,
+    channelRoom: sql`o.channel_room`,
+    values: sql`change."values"`,
+  });
+  const rows = await db.query(sql`
+    update ${tableOf(of.id)} o set shape = ${of.revision}, revision = o.revision + 1, updated_at = now(),
+      document = ${document}
+    from unnest(${changes.map(({ id }) => id)}::bigint[], ${changes.map(({ values }) => values)}::text[])
+      as change (id, "values")
+    where o.id = change.id and ${isCurrent(of)}
+    returning o.id`);
+  return rows.length === changes.length;
+}
+
+export async function deleteAllObjects(db: Db, classId: number): Promise<number> {
+  const row = await db.one<{ count: number }>(sql`
+    with gone as (delete from ${tableOf(classId)} returning 1) select count(*) as count from gone`);
+  return row?.count ?? 0;
 }
 
 export async function deleteObject(db: Db, classId: number, id: number): Promise<boolean> {

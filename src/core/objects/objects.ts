@@ -275,7 +275,7 @@ export class Objects {
       const trusted = idsIn(old[field.name]);
       const asked = idsIn(value).filter((id) => !trusted.includes(id));
       if (asked.length === 0) continue;
-      const there = await this.#thereOf(actor, targetOf(field, of), asked);
+      const there = await this.knownTargets(actor, targetOf(field, of), asked);
       if (field.type === 'relation') {
         const kept = idsIn(value).filter((id) => trusted.includes(id) || there.includes(id));
         values.set(field, toRelation(kept, targetOf(field, of)));
@@ -285,7 +285,8 @@ export class Objects {
     }
   }
 
-  async #thereOf(actor: Actor, target: string | undefined, ids: number[]): Promise<number[]> {
+  /** Which of the ids are there, in the class or, without one, among the end users. */
+  async knownTargets(actor: Actor, target: string | undefined, ids: number[]): Promise<number[]> {
     if (target === undefined) return knownUserIds(this.#db, actor.projectId, ids);
     const of = await this.#classes.resolve(actor, target).catch((error: unknown) => {
       if (error instanceof AppError && error.kind === 'not-found')

@@ -1,10 +1,12 @@
 /** Reading the rows of a table page by page, with ids that last as long as the row. */
 import type { Database } from '../../db/database.ts';
 import type { Engine, EngineTables, PageRequest, RowPage, TypedColumn } from '../../drivers/engines/contract.ts';
+import type { Filter } from '../../lib/filter.ts';
 import { uuidv7 } from '../../lib/ids.ts';
+import { AppError } from '../errors.ts';
 import type { Actor } from '../identity/actor.ts';
 import { requireBucketRight } from './bucket-rights.ts';
-import { findLakeTable, type LakeFile, rowsOf, toTableVersion, userColumns } from './lake-store.ts';
+import { findLakeTable, type LakeFile, type LakeTable, rowsOf, toTableVersion, userColumns } from './lake-store.ts';
 import { splitTableId, TIMESTAMP_COLUMN } from './names.ts';
 import { tableErrors } from './table-errors.ts';
 import { findTable } from './table-store.ts';
@@ -57,20 +59,7 @@ export class TableRows {
   async open(place: { projectId: number; branchId: number }, tableId: string): Promise<OpenTable | undefined> {
     const row = await findTable(this.#db, place, tableId);
     const table = row && (await findLakeTable(this.#db, place.projectId, row.lakeTableId));
-    const timestamp = table?.columns.find(({ lakeName }) => lakeName === TIMESTAMP_COLUMN);
-    if (!table || !timestamp) return undefined;
-    const files = inOrderOfIds(table.files);
-    return {
-      columns: userColumns(table).map(({ id, name }) => ({ fieldId: id, name })),
-      timestampFieldId: timestamp.id,
-      rowsCount: rowsOf(table.files),
-      version: toTableVersion({ columns: table.columns, files: files.map(({ file }) => file) }),
-      files: files.map(({ file, firstId }) => ({
-        firstId,
-        recordCount: file.recordCount,
-        deletedCount: file.deleteFile?.deleteCount ?? 0,
-      })),
-    };
+    return table && openTable(table);
   }
 
   async page(table: OpenTable, query: RowQuery, signal?: AbortSignal): Promise<RowPage> {
@@ -82,6 +71,72 @@ export class TableRows {
     if (query.filter === undefined) return table.rowsCount;
     return this.#engine.countRows(toRequest(table, { ...query, limit: 0 }), signal);
   }
+}
+
+export function openTable(table: LakeTable): OpenTable {
+  const files = inOrderOfIds(table.files);
+  return {
+    columns: userColumns(table).map(({ id, name }) => ({ fieldId: id, name })),
+    timestampFieldId: table.columns.find(({ lakeName }) => lakeName === TIMESTAMP_COLUMN)?.id ?? 0,
+    rowsCount: rowsOf(table.files),
+    version: toTableVersion({ columns: table.columns, files: files.map(({ file }) => file) }),
+    files: files.map(({ file, firstId }) => ({
+      firstId,
+      recordCount: file.recordCount,
+      deletedCount: file.deleteFile?.deleteCount ?? 0,
+    })),
+  };
+}
+
+/** The cells of the asked columns (field ids), as texts. Each batch begins where the one before ended. */
+export async function* readBatches(
+  engine: EngineTables,
+  table: OpenTable,
+  options: { columns: number[]; filter?: Filter | undefined; limit?: number | undefined; batchRows: number },
+  signal?: AbortSignal,
+): AsyncGenerator<(string | null)[][]> {
+  const { filter } = options;
+  let { batchRows } = options;
+  const asked = options.columns.map((fieldId): TypedColumn => ({ fieldId, type: 'text' }));
+  const mentioned = new Set(filter ? fieldsOf(filter) : []);
+  const further = [...mentioned].filter((fieldId) => !options.columns.includes(fieldId));
+  const columns = [
+    ...asked,
+    ...further.map(
+      (fieldId): TypedColumn => ({
+        fieldId,
+        type: fieldId === table.timestampFieldId ? 'timestamp' : 'text',
+      }),
+    ),
+  ];
+  let left = options.limit ?? Number.POSITIVE_INFINITY;
+  let cursor: RowQuery['cursor'];
+  while (left > 0) {
+    const limit = Math.min(batchRows, left);
+    const query = { columns, limit, ...(filter && { filter }), ...(cursor && { cursor }) };
+    const page = await engine.readPage(toRequest(table, query), signal).catch((error: unknown) => {
+      const isTooWide = error instanceof AppError && error.code === 'engine.page-too-large' && limit > 1;
+      if (!isTooWide) throw error;
+      return undefined;
+    });
+    if (!page) {
+      // Wide rows come in smaller batches.
+      batchRows = Math.ceil(limit / 4);
+      continue;
+    }
+    const last = page.at(-1);
+    if (!last) return;
+    yield page.map(({ cells }) => cells.slice(0, asked.length));
+    if (page.length < limit) return;
+    left -= page.length;
+    cursor = { id: last.id };
+  }
+}
+
+function fieldsOf(filter: Filter): number[] {
+  if ('all' in filter) return filter.all.flatMap(fieldsOf);
+  if ('any' in filter) return filter.any.flatMap(fieldsOf);
+  return 'not' in filter ? fieldsOf(filter.not) : [Number(filter.field)];
 }
 
 function inOrderOfIds(files: readonly LakeFile[]): { file: LakeFile; firstId: number }[] {

@@ -40,6 +40,7 @@ import type {
   RowSelection,
   Table,
 } from './table-model.ts';
+import { openTable, readBatches } from './table-rows.ts';
 import {
   deleteTable,
   findTable,
@@ -262,6 +263,18 @@ export class Tables {
       signal,
     );
     return { ...written, columns };
+  }
+
+  /** All rows in the order they were written, batch by batch, of the version the first batch was read from. */
+  async *readBatches(
+    actor: Actor,
+    tableId: string,
+    options: RowSelection & { columns: string[]; limit?: number | undefined; batchRows: number },
+    signal?: AbortSignal,
+  ): AsyncGenerator<(string | null)[][]> {
+    const lake = await requireReadableTable(this.db, actor, tableId);
+    const { columns, filter } = toReadRequest(lake, options);
+    yield* readBatches(this.engine, openTable(lake), { ...options, columns, filter }, signal);
   }
 
   /**

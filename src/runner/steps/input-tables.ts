@@ -89,7 +89,8 @@ export async function sessionTables(run: JobRun, row: RowRun): Promise<SessionSp
   return Promise.all(tables);
 }
 
-function report(row: RowRun, index: number, mapping: InputTable, table: Table, columns: string[]): void {
+/** Notes what was read, for the job's result and for the state. */
+export function report(row: RowRun, index: number, mapping: InputTable, table: Table, columns: string[]): void {
   const { input } = row;
   input.tables[index] = tableReport({ ...table, columns });
   // Rows of that very import carry the same time and have been read: what comes next is later.

@@ -51,6 +51,7 @@ export const KEBOOLA_EVENTS: Record<Exclude<EventName, 'ext'>, string> = {
   'configuration-row.copied': 'componentConfigurationRowCopied',
   'class.created': 'classCreated',
   'class.updated': 'classUpdated',
+  'class.loaded': 'classLoaded',
   'class.deleted': 'classDeleted',
   'end-user.created': 'endUserCreated',
   'end-user.updated': 'endUserUpdated',
