@@ -231,8 +231,10 @@ export async function lockObjectsBy(
 ): Promise<StoredRow[]> {
   const { column, type } = fieldColumn(field);
   const cast = sql.name(PARAMETERS[type] ?? 'text');
-  return db.query<StoredRow>(sql`
-    select ${STORED} from ${tableOf(of.id)} where ${column} = any(${values}::text[]::${cast}[]) order by id for update`);
+  const rows = await db.query<{ row: string }>(sql`
+    select ${ROW} as row from ${tableOf(of.id)} where ${column} = any(${values}::text[]::${cast}[])
+    order by id for update`);
+  return rows.map(({ row }) => unpackRow(row));
 }
 
 /** Whole new values for objects that are locked; who owns and sees them stays. False: the class has changed meanwhile. */
