@@ -75,6 +75,8 @@ export type OutsideAccess = {
   /** PEM texts; with them TLS is offered. */
   tls?: { cert: string; key: string } | undefined;
   settings?: readonly string[];
+  /** Address space of each server process: a statement that wants more fails, instead of the machine. */
+  processMemoryMb?: number;
 };
 
 const USER = 'millrace';
@@ -301,17 +303,20 @@ class Postmaster {
     }
     const logFile = path.join(home, 'logs', 'postgres.log');
     rotate(logFile);
-    const { command, args } = launcher.wrap(binaries.postgres, [
-      '-D',
-      cluster,
-      '-h',
-      outside?.host ?? '',
-      '-p',
-      String(this.port),
-      '-k',
-      socketDirectory,
-      ...settingsOf(this.#options).flatMap((setting) => ['-c', setting]),
-    ]);
+    const { command, args } = limitMemory(
+      outside?.processMemoryMb,
+      launcher.wrap(binaries.postgres, [
+        '-D',
+        cluster,
+        '-h',
+        outside?.host ?? '',
+        '-p',
+        String(this.port),
+        '-k',
+        socketDirectory,
+        ...settingsOf(this.#options).flatMap((setting) => ['-c', setting]),
+      ]),
+    );
     const output = openSync(logFile, 'a', 0o600);
     let child: ChildProcess;
     try {
@@ -478,6 +483,13 @@ function settingsOf({ fsync = true, maxConnections = 100, outside }: EmbeddedPos
     ...(outside?.settings ?? []),
     ...(fsync ? [] : ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off']),
   ];
+}
+
+/** The shell becomes the program, so its number is the server's. */
+function limitMemory(megabytes: number | undefined, { command, args }: { command: string; args: string[] }) {
+  if (megabytes === undefined) return { command, args };
+  const script = 'ulimit -v "$1"; shift; exec "$@"';
+  return { command: '/bin/sh', args: ['-c', script, 'sh', String(megabytes * 1024), command, ...args] };
 }
 
 function rotate(file: string): void {

@@ -186,6 +186,18 @@ test('postgres: a killed server is back at once, on its port, with what was comm
   assert.deepEqual(await provisioner.inspect(space), { exists: false, isInUse: false });
 });
 
+test('postgres: a statement that wants too much memory fails alone', async (t) => {
+  const { provisioner, connect } = await postgresWorld(t);
+  const space = { name: provisioner.nameFor(10, 'sandbox'), password: 'secret1' };
+  await provisioner.ensure(space);
+  const [greedy, other] = [await connect(space), await connect(space)];
+  await assert.rejects(greedy.query("select length(repeat('x', 1000000000))"), /out of memory/);
+  assert.equal((await greedy.query('select 1')).length, 1);
+  assert.equal((await other.query('select 1')).length, 1);
+  await greedy.close();
+  await other.close();
+});
+
 test('postgres: takes the next port where its own is taken, and says so', async (t) => {
   const taken = createServer();
   cleanup(t, () => taken.close());

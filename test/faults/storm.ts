@@ -15,6 +15,7 @@ import { kill9, type ProcessRow, processesOf } from './processes.ts';
  *   - every write that was acknowledged is there,
  *   - no load is half visible and none has doubled its rows,
  *   - every job has reached a final state and says the truth about its rows,
+ *   - every login that was handed out logs in,
  * and after the last that no file, process or directory has been left behind.
  */
 export type StormReport = {
@@ -30,12 +31,15 @@ type Acknowledged = {
   failedLoads: number;
   transformations: number;
   failedTransformations: number;
+  logins: number;
 };
 
 export type StormServer = { dataDirectory: string; url: string; token: string };
 
-type Target = 'server' | 'engine' | 'postgres' | 'backend' | 'component';
-const targets: Target[] = ['server', 'engine', 'postgres', 'backend', 'component'];
+type Target = 'server' | 'engine' | 'postgres' | 'workspaces' | 'backend' | 'component';
+const targets: Target[] = ['server', 'engine', 'postgres', 'workspaces', 'backend', 'component'];
+
+type Login = { id: number; hostname: string; port: number; db: string; user: string; password: string };
 
 /** Rows each batch writes: a table must hold all of them or none. */
 const batchRows = 50;
@@ -47,6 +51,8 @@ export class Storm {
   readonly #loads = new Map<number, number>();
   readonly #transformations = new Map<string, string>();
   readonly #configurations = new Map<string, number>();
+  /** By type; those whose drop was not answered are in neither. */
+  readonly #logins = new Map<string, Login>();
   readonly #random: () => number;
   #server: ChildProcess | undefined;
   #client: Client | undefined;
@@ -89,6 +95,7 @@ export class Storm {
           failedLoads: this.#failedLoads,
           transformations: this.#transformations.size,
           failedTransformations: this.#failedTransformations,
+          logins: this.#logins.size,
         },
       };
     } catch (error) {
@@ -103,7 +110,7 @@ export class Storm {
 
   async #round(): Promise<void> {
     this.#working = true;
-    const work = [this.#loader(), this.#loader(), this.#configurer(), this.#transformer()];
+    const work = [this.#loader(), this.#loader(), this.#configurer(), this.#transformer(), this.#provisioner()];
     await pause(200 + this.#random() * 1500);
     const target = targets[Math.floor(this.#random() * targets.length)] ?? 'server';
     const victim = this.#pick(target);
@@ -131,7 +138,9 @@ export class Storm {
       case 'engine':
         return of((row) => row.command.includes('engine-main')) ?? of((row) => row.command.includes('session-main'));
       case 'postgres':
-        return of((row) => /bin\/postgres /.test(row.command));
+        return of((row) => /bin\/postgres /.test(row.command) && !row.command.includes(this.#workspaces));
+      case 'workspaces':
+        return of((row) => /bin\/postgres /.test(row.command) && row.command.includes(this.#workspaces));
       case 'backend':
         return of((row) => row.command.startsWith('postgres: ') && row.command.includes('['));
       case 'component':
@@ -199,6 +208,26 @@ export class Storm {
     }
   }
 
+  async #provisioner(): Promise<void> {
+    while (this.#working) {
+      const type = ['transformations', 'sandbox', 'writer', 'luckyguess'][Math.floor(this.#random() * 4)] ?? '';
+      const path = '/syrup/provisioning/redshift-workspace';
+      const known = this.#logins.get(type);
+      try {
+        if (known && this.#random() < 0.5) {
+          this.#logins.delete(type);
+          await this.#api.call('DELETE', `${path}/${known.id}`);
+        } else {
+          const { credentials } = await this.#api.call<{ credentials: Login }>('POST', path, { type });
+          this.#logins.set(type, credentials);
+        }
+      } catch {
+        await pause(20);
+      }
+      await pause(100);
+    }
+  }
+
   /** Waits until nothing is under way, then compares what was acknowledged with what is there. */
   async #verify(): Promise<void> {
     const client = this.#api;
@@ -238,6 +267,7 @@ export class Storm {
       );
       assert.ok(config.configuration.parameters.n >= n, `configuration ${id} has lost an acknowledged update`);
     }
+    for (const login of this.#logins.values()) await logIn(login);
   }
 
   async #finalStates(): Promise<Map<number, string>> {
@@ -320,6 +350,10 @@ export class Storm {
       .filter((file) => /\.[a-z]+$/.test(file));
   }
 
+  get #workspaces(): string {
+    return path.join(this.#data, 'workspaces');
+  }
+
   get #api(): Client {
     assert.ok(this.#client, 'the platform was started');
     return this.#client;
@@ -329,7 +363,7 @@ export class Storm {
     const child = spawn(
       process.execPath,
       [path.join(packageRoot, 'bin/millrace.js'), 'up', '--data', this.#data, '--port', '0', '--json'],
-      { stdio: ['ignore', 'pipe', 'ignore'] },
+      { stdio: ['ignore', 'pipe', 'ignore'], env: { ...process.env, MILLRACE_WORKSPACE_PORT: '0' } },
     );
     this.#server = child;
     const ready = await new Promise<{ url: string; credentials: string }>((resolve, reject) => {
@@ -364,6 +398,25 @@ export class Storm {
         assert.ok(Date.now() < deadline, `not healthy 30 s after a kill: ${error}`);
         await pause(50);
       }
+    }
+  }
+}
+
+/** The server behind may be on its way back. */
+async function logIn({ hostname, port, db, user, password }: Login): Promise<void> {
+  const deadline = Date.now() + 30_000;
+  for (;;) {
+    const client = new pg.Client({ host: hostname, port, database: db, user, password });
+    client.on('error', () => {
+      // The attempt that it ends reports it.
+    });
+    try {
+      await client.connect();
+      await client.end();
+      return;
+    } catch (error) {
+      assert.ok(Date.now() < deadline, `login ${user}, which was handed out, cannot log in: ${error}`);
+      await pause(100);
     }
   }
 }

@@ -11,6 +11,9 @@ const TypeField = Type.Object({
   type: Type.Optional(Type.String({ description: 'transformations (default), sandbox, writer, luckyguess' })),
 });
 const DEFAULT_TYPE = 'transformations';
+const SHOWN =
+  '`credentials` as at their making, `inUse` (whether a session is open), `touch`, `expiration`, `canExtend`, `status`.';
+const DONE = '`{"status": "ok"}` when it is done; 503 when the backend is down.';
 
 /** Credentials for databases, by the token that asks for them. */
 export function registerProvisioningRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
@@ -44,7 +47,17 @@ export function registerProvisioningRoutes(app: KeboolaApp, deps: KeboolaDeps): 
 
   app.post(
     base,
-    { schema: { summary: 'Create credentials, or get those there are', params: BackendParams } },
+    {
+      schema: {
+        summary: 'Create credentials, or get those there are',
+        description:
+          'Body `{"type": "sandbox"}`, default transformations. 201 with `id`, `credentials` (`id`, `hostname`, `port`, ' +
+          '`db`, `user`, `password`; redshift-workspace also `schema`, `workspaceId`), `status`, `touch`, `expiration` and ' +
+          '`url`. The same token, backend and type get the same again. 400 unknown type; 404 backend that is not ' +
+          'configured; 503 backend that is down.',
+        params: BackendParams,
+      },
+    },
     async (request, reply) => {
       const { backend: backendName } = request.params;
       const { backend, types, lifetimeSeconds } = backendOf(backendName);
@@ -67,7 +80,14 @@ export function registerProvisioningRoutes(app: KeboolaApp, deps: KeboolaDeps): 
 
   app.get(
     base,
-    { schema: { summary: 'Credentials of a type', params: BackendParams, querystring: TypeField } },
+    {
+      schema: {
+        summary: 'Credentials of a type',
+        description: `${SHOWN} 404 where the token has none of the type.`,
+        params: BackendParams,
+        querystring: TypeField,
+      },
+    },
     async (request) => {
       const { backend: backendName } = request.params;
       const { backend, types } = backendOf(backendName);
@@ -75,23 +95,53 @@ export function registerProvisioningRoutes(app: KeboolaApp, deps: KeboolaDeps): 
     },
   );
 
-  app.get(one, { schema: { summary: 'Credentials', params: CredentialsParams } }, async (request) =>
-    show(request, request.params.backend, keyOf(request.params)),
+  app.get(
+    one,
+    {
+      schema: {
+        summary: 'Credentials',
+        description: `${SHOWN} 404 also for those of others.`,
+        params: CredentialsParams,
+      },
+    },
+    async (request) => show(request, request.params.backend, keyOf(request.params)),
   );
 
-  app.delete(one, { schema: { summary: 'Drop credentials', params: CredentialsParams } }, async (request) => {
-    await workspaces.drop(request.actor, keyOf(request.params));
-    return { status: 'ok' };
-  });
+  app.delete(
+    one,
+    {
+      schema: {
+        summary: 'Drop credentials',
+        description: `Ends their sessions and removes the database. ${DONE}`,
+        params: CredentialsParams,
+      },
+    },
+    async (request) => {
+      await workspaces.drop(request.actor, keyOf(request.params));
+      return { status: 'ok' };
+    },
+  );
 
-  app.post(`${one}/kill`, { schema: { summary: 'End all sessions', params: CredentialsParams } }, async (request) => {
-    await workspaces.kill(request.actor, keyOf(request.params));
-    return { status: 'ok' };
-  });
+  app.post(
+    `${one}/kill`,
+    {
+      schema: { summary: 'End all sessions', description: `The credentials stay. ${DONE}`, params: CredentialsParams },
+    },
+    async (request) => {
+      await workspaces.kill(request.actor, keyOf(request.params));
+      return { status: 'ok' };
+    },
+  );
 
   app.post(
     `${one}/extend`,
-    { schema: { summary: 'Begin the lifetime anew', params: CredentialsParams } },
+    {
+      schema: {
+        summary: 'Begin the lifetime anew',
+        description: '`id`, `touch` and `expiration`. 400 for redshift-workspace, which does not expire.',
+        params: CredentialsParams,
+      },
+    },
     async (request) => {
       const workspace = await workspaces.extend(request.actor, keyOf(request.params));
       return { id: workspace.id, ...toTouch(workspace) };

@@ -28,6 +28,8 @@ export type PostgresProvisionerOptions = {
 
 const CONNECTIONS_PER_LOGIN = 20;
 const MAX_CONNECTIONS = 200;
+/** People may set work_mem as they like. */
+const PROCESS_MEMORY_MB = 1024;
 const KILL_MS = 5000;
 const PORTS_TRIED = 50;
 /** Some ten seconds: long enough for the server to be started again after its death on a busy machine. */
@@ -203,6 +205,7 @@ class PostgresProvisioner implements Provisioner {
         // Nobody but the owner of the database that has the login's name; the owner of the cluster never from outside.
         rules: ['host all millrace all reject', 'host sameuser all all scram-sha-256'],
         settings: SETTINGS,
+        processMemoryMb: PROCESS_MEMORY_MB,
       },
     });
     const pool = this.#openPool(server);
