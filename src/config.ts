@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { availableParallelism, totalmem } from 'node:os';
 import path from 'node:path';
-import { parse as parseYaml } from 'yaml';
 import { AppError } from './core/errors.ts';
 
 /**
@@ -264,7 +264,9 @@ function readFile(
   }
   let values: unknown;
   try {
-    values = parseYaml(readFileSync(file, 'utf8')) ?? {};
+    // Loaded here, because few have such a file and every start would pay for it.
+    const yaml = createRequire(import.meta.url)('yaml') as typeof import('yaml');
+    values = yaml.parse(readFileSync(file, 'utf8')) ?? {};
   } catch (error) {
     problems.push(`${file} is not valid YAML: ${(error as Error).message.split('\n')[0]}`);
     return { path: file, values: {} };

@@ -12,6 +12,7 @@ import {
   registerSyncano,
 } from '../dialects/syncano/index.ts';
 import { registerDocs } from './docs.ts';
+import { buildLateValidators } from './late-validation.ts';
 import { registerMetrics } from './metrics.ts';
 import { registerRequestLog } from './request-log.ts';
 import { splitV1 } from './v1-roots.ts';
@@ -73,6 +74,7 @@ export async function createHttpServer({ config, core, health, log }: HttpServer
       const answer = isSyncanoPath(request.raw.url ?? '') ? answerSyncanoFrameworkError : answerFrameworkError;
       answer(error, request, reply as never);
     },
+    schemaController: { compilersFactory: { buildValidator: buildLateValidators as never } },
     routerOptions: {
       // Two routes must look at the raw URL instead: file tags and blob names may have slashes that are part of them.
       ignoreTrailingSlash: true,

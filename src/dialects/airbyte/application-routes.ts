@@ -1,4 +1,4 @@
-import { Type } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
 import { errors } from '../../core/errors.ts';
 import type { AirbyteApp, AirbyteDeps } from './deps.ts';
 

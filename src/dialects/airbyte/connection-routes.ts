@@ -1,5 +1,5 @@
-import { type Static, Type } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
+import { type Static, Type } from 'typebox';
 import type { Connection, ConnectionSettings, Namespace, SourceMode } from '../../core/components/connection-model.ts';
 import { selectStreams, type WantedStream } from '../../core/components/connection-streams.ts';
 import { connectorErrors } from '../../core/components/connector-errors.ts';

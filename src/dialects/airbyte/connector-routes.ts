@@ -1,5 +1,5 @@
-import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
 import type { ConnectorConfiguration } from '../../core/components/connector-configuration.ts';
 import type { ConnectorRole } from '../../core/components/connector-model.ts';
 import type { Connector, ConnectorDefinition } from '../../core/components/connectors.ts';

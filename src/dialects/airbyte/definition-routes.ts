@@ -1,4 +1,4 @@
-import { Type } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
 import type { ConnectorDefinition } from '../../core/components/connectors.ts';
 import type { AirbyteApp, AirbyteDeps } from './deps.ts';
 import { airbyteErrors } from './errors.ts';

@@ -1,4 +1,4 @@
-import { Type } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
 import type { SyncFilter, SyncKind } from '../../core/components/syncs.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Job } from '../../core/jobs/job-model.ts';

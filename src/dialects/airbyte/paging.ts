@@ -1,5 +1,5 @@
-import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
 import type { AirbyteDeps } from './deps.ts';
 
 /** Query members of every list that comes in pages. */

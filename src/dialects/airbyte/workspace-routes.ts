@@ -1,4 +1,4 @@
-import { Type } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
 import type { Core } from '../../core/core.ts';
 import type { Actor } from '../../core/identity/actor.ts';
 import type { Project } from '../../core/projects/project-model.ts';
