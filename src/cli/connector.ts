@@ -125,6 +125,7 @@ function toDefinition({ name, version, folder, script }: PythonProgram, role: Ro
       slug,
       image: known?.image ?? `airbyte/${role}-${slug}`,
       version,
+      isKnown: known !== undefined,
       specification: told.connectionSpecification,
       ...(role === 'destination' && { modes: modesOf(told.supported_destination_sync_modes ?? ['append']) }),
     },

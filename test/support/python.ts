@@ -16,7 +16,7 @@ const run = promisify(execFile);
  */
 export async function pythonEnvironment(t: TestContext, packages: readonly string[]): Promise<string | undefined> {
   if (!needs(t, 'venv')) return undefined;
-  const cache = process.env.MILLRACE_TEST_CACHE ?? path.join(homedir(), '.cache', 'millrace-test');
+  const cache = testCache();
   const key = createHash('sha256').update(packages.join('\n')).digest('hex').slice(0, 12);
   const home = path.join(cache, `python-${key}`);
   const python = path.join(home, 'bin', 'python');
@@ -40,3 +40,6 @@ export async function pythonEnvironment(t: TestContext, packages: readonly strin
   }
   return python;
 }
+
+/** What tests fetch once per machine. */
+export const testCache = () => process.env.MILLRACE_TEST_CACHE ?? path.join(homedir(), '.cache', 'millrace-test');

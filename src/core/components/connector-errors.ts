@@ -21,6 +21,8 @@ export const connectorErrors = {
     ),
   connectorFailed: (what: string, message: string) =>
     new AppError('invalid', 'connector.failed', `The ${what} failed: ${message}`),
+  tooSlow: (what: string) =>
+    new AppError('unavailable', 'connector.too-slow', `The ${what} takes too long; ask again later.`),
   invalidStream: (message: string) => new AppError('invalid', 'connection.invalid-stream', message),
   invalidSchedule: (message: string) => new AppError('invalid', 'connection.invalid-schedule', message),
   unsupported: (message: string) => new AppError('unsupported', 'connection.unsupported', message),

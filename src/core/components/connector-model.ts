@@ -17,6 +17,8 @@ export type ConnectorFacts = {
   /** Name and version of the package the original is shipped as. */
   image: string;
   version: string;
+  /** Clients know the connector by its UUID and short name in every installation. */
+  isKnown: boolean;
   /** JSON Schema of the configuration; secrets are marked by `airbyte_secret`. */
   specification: JsonSchema;
   /** Without a specification of its own: anything is taken, and secrets are known by their names. */
@@ -49,6 +51,7 @@ export function parseConnector(value: unknown, report: (problem: string) => void
     slug: text('slug'),
     image: text('image'),
     version: text('version'),
+    isKnown: source.isKnown === true,
     specification: isObject(source.specification)
       ? (withoutForeignPatterns(source.specification as JsonSchema) as JsonSchema)
       : { type: 'object' },
@@ -84,7 +87,7 @@ export function knownConnectors(list: unknown): object[] {
     type: role === 'source' ? 'extractor' : 'writer',
     name,
     description: role === 'source' ? `Reads from ${name}` : `Writes to ${name}`,
-    connector: { role, uuid, slug, image, version: 'latest' },
+    connector: { role, uuid, slug, image, version: 'latest', isKnown: true },
   }));
 }
 

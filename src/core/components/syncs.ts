@@ -53,12 +53,19 @@ export class Syncs {
     this.#connections = parts.connections;
   }
 
-  /** What streams a source has. The last answer for the same version of the source is as good as a new one. */
-  async discover(actor: Actor, sourceId: string, options: { isFresh?: boolean } = {}): Promise<Catalog> {
+  /**
+   * What streams a source has. The last answer for the same version of the source is as good as a new one. `signal` ends
+   * the wait, not the job: whoever asks again may find its answer.
+   */
+  async discover(
+    actor: Actor,
+    sourceId: string,
+    options: { isFresh?: boolean; signal?: AbortSignal } = {},
+  ): Promise<Catalog> {
     const source = await this.#connectors.get(actor, 'source', sourceId);
     const known = options.isFresh ? undefined : await this.#lastCatalog(actor, source);
     if (known) return known;
-    const job = await this.#inspect(actor, 'discover', source);
+    const job = await this.#inspect(actor, 'discover', source, options.signal);
     return job.result as unknown as Catalog;
   }
 
@@ -182,7 +189,7 @@ export class Syncs {
     });
   }
 
-  async #inspect(actor: Actor, kind: 'check' | 'discover', connector: Connector): Promise<Job> {
+  async #inspect(actor: Actor, kind: 'check' | 'discover', connector: Connector, signal?: AbortSignal): Promise<Job> {
     if (!connector.definition.run) throw componentErrors.notInstalled(connector.definition.id);
     const created = await this.#jobs.create(actor, {
       kind,
@@ -190,7 +197,12 @@ export class Syncs {
       configurationId: connector.id,
       input: { version: connector.version, role: connector.definition.connector.role } satisfies Json,
     });
-    const job = await this.#jobs.awaitEnd(created.id, AbortSignal.timeout(DISCOVER_MS));
+    const patience = AbortSignal.timeout(DISCOVER_MS);
+    const job = await this.#jobs
+      .awaitEnd(created.id, signal ? AbortSignal.any([signal, patience]) : patience)
+      .catch((error: unknown) => {
+        throw patience.aborted ? connectorErrors.tooSlow(kind) : error;
+      });
     if (job.status !== 'succeeded') throw connectorErrors.connectorFailed(kind, job.error?.message ?? 'it was stopped');
     return job;
   }

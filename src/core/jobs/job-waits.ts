@@ -65,6 +65,8 @@ export class JobWaits {
         if (this.#waiting.size > 0) this.#poll();
       });
     }, POLL_MS);
+    // Who waits must not keep a server alive that wants to end.
+    this.#timer.unref();
   }
 
   async #look(ids: number[]): Promise<void> {

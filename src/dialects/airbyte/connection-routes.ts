@@ -90,7 +90,7 @@ export function registerConnectionRoutes(app: AirbyteApp, deps: AirbyteDeps): vo
     const source = await connectors.get(actor, 'source', body.sourceId);
     const destination = await connectors.get(actor, 'destination', body.destinationId);
     const wanted = wantedStreams(body);
-    const catalog = await syncs.discover(actor, source.id);
+    const catalog = await syncs.discover(actor, source.id, { signal: request.signal });
     const settings: ConnectionSettings = {
       source: { componentId: source.definition.id, configurationId: source.id },
       destination: { componentId: destination.definition.id, configurationId: destination.id },
@@ -116,7 +116,7 @@ export function registerConnectionRoutes(app: AirbyteApp, deps: AirbyteDeps): vo
     const wanted = wantedStreams(body);
     const changed: Partial<ConnectionSettings> = changedSettings(body);
     if (wanted) {
-      const catalog = await syncs.discover(actor, settings.source.configurationId);
+      const catalog = await syncs.discover(actor, settings.source.configurationId, { signal: request.signal });
       const destination = await connectors.get(actor, 'destination', settings.destination.configurationId);
       changed.streams = selectStreams(catalog, wanted, destination.definition.connector.modes);
     }
@@ -149,7 +149,10 @@ export function registerConnectionRoutes(app: AirbyteApp, deps: AirbyteDeps): vo
       const modes = destinationId
         ? (await connectors.get(request.actor, 'destination', destinationId)).definition.connector.modes
         : undefined;
-      const { streams } = await syncs.discover(request.actor, sourceId, { isFresh: ignoreCache });
+      const { streams } = await syncs.discover(request.actor, sourceId, {
+        isFresh: ignoreCache,
+        signal: request.signal,
+      });
       return streams.map((stream) => ({
         streamName: stream.name,
         syncModes:

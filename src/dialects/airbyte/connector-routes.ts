@@ -6,6 +6,7 @@ import type { Connector, ConnectorDefinition } from '../../core/components/conne
 import type { AirbyteApp, AirbyteDeps } from './deps.ts';
 import { airbyteErrors } from './errors.ts';
 import { pageQuery, queryList, toPage, toSeconds } from './paging.ts';
+import { readableConfiguration } from './python-client.ts';
 import { asksForOwn, requireWorkspace } from './workspace-routes.ts';
 
 const Configuration = Type.Record(Type.String(), Type.Any(), {
@@ -132,7 +133,6 @@ async function toConnector(
   return toConnectorOf((await core.projects.get(request.actor)).uuid, request, role, connector);
 }
 
-/** The official Python client of version 1 cannot read a configuration that does not name its type; others cannot read one that does. */
 function toConnectorOf(
   workspaceId: string,
   request: FastifyRequest,
@@ -140,15 +140,13 @@ function toConnectorOf(
   connector: Connector,
 ): object {
   const { slug, uuid } = connector.definition.connector;
-  const wantsType =
-    /^speakeasy-sdk\/python 1\./.test(request.headers['user-agent'] ?? '') && connector.definition.connector.isOpen;
   return {
     [`${role}Id`]: connector.id,
     name: connector.name,
     [`${role}Type`]: slug,
     definitionId: uuid,
     workspaceId,
-    configuration: wantsType ? { ...connector.configuration, [`${role}Type`]: slug } : connector.configuration,
+    configuration: readableConfiguration(request, role, connector),
     createdAt: toSeconds(connector.createdAt),
   };
 }

@@ -30,6 +30,7 @@ const BY_CODE: Record<string, Problem> = {
   'connector.invalid-configuration': unprocessable,
   'connector.failed': unprocessable,
   'component.not-installed': unprocessable,
+  'connector.too-slow': problem(408, 'Request timeout exceeded', 'error:request-timeout-exceeded'),
   'connector.definition-unknown': problem(400, 'value-not-found', PREFIX),
   'sync.already-running': problem(409, 'try-again-later'),
 };
@@ -62,13 +63,15 @@ export const airbyteErrors = {
 };
 
 function fromThrown(thrown: unknown): AppError {
-  const { code, statusCode, validation, message } = (thrown ?? {}) as Partial<FastifyError>;
+  const { code, name, statusCode, validation, message } = (thrown ?? {}) as Partial<FastifyError>;
   if (thrown instanceof AppError) return thrown;
   if (validation) return new AppError('invalid', 'request.invalid', message ?? 'The request is not valid.');
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
     return new AppError('too-large', 'request.too-large', 'The request body is too large.');
   if (typeof code === 'string' && code.startsWith('FST_ERR_') && (statusCode ?? 500) < 500)
     return airbyteErrors.malformed('The request is malformed.', thrown);
+  // The client has gone while it waited: nobody reads this.
+  if (name === 'AbortError') return airbyteErrors.malformed('The client has ended the request.', thrown);
   if (code === 'ECONNRESET' || code === 'ERR_STREAM_PREMATURE_CLOSE')
     return airbyteErrors.malformed('The request was not received completely.', thrown);
   return toAppError(thrown);
