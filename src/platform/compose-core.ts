@@ -13,7 +13,7 @@ import { EndUsers } from '../core/objects/end-users.ts';
 import { ObjectLoads } from '../core/objects/object-loads.ts';
 import { Objects } from '../core/objects/objects.ts';
 import { Projects } from '../core/projects/projects.ts';
-import { Scripts } from '../core/scripts/scripts.ts';
+import { Scripts, scriptStarters } from '../core/scripts/scripts.ts';
 import { Secrets } from '../core/secrets/secrets.ts';
 import { Buckets } from '../core/tables/buckets.ts';
 import { Lakes } from '../core/tables/lakes.ts';
@@ -60,7 +60,19 @@ export async function composeCore({
   const files = new Files({ db, filestore, events, clock, signingKey, scratchDirectory: scratch });
   const components = await Components.load(path.join(packageRoot, 'components'), path.join(home, 'connectors'));
   const configurations = new Configurations({ db, events, secrets, components });
-  const connecting = composeConnectors({ db, events, identity, clock, components, configurations, secrets, jobs });
+  const scripts = new Scripts({ configurations, jobs });
+  const starters = scriptStarters(scripts);
+  const connecting = composeConnectors({
+    starters,
+    db,
+    events,
+    identity,
+    clock,
+    components,
+    configurations,
+    secrets,
+    jobs,
+  });
   const rows = new TableRows({ db, engine });
   const classes = new Classes({ db, events, rows });
   const objects = new Objects({ db, classes, rows });
@@ -78,7 +90,7 @@ export async function composeCore({
       components,
       configurations,
       ...connecting,
-      scripts: new Scripts({ configurations, jobs }),
+      scripts,
       metadata: new ObjectMetadata({ db, events, clock }),
       workspaces: new Workspaces({ db, events, secrets, provisioners, clock }),
       classes,

@@ -21,7 +21,7 @@ import { ObjectLoads } from '../../src/core/objects/object-loads.ts';
 import { Objects } from '../../src/core/objects/objects.ts';
 import type { Credentials, ProjectCredentials } from '../../src/core/projects/credentials.ts';
 import { Projects } from '../../src/core/projects/projects.ts';
-import { Scripts } from '../../src/core/scripts/scripts.ts';
+import { Scripts, scriptStarters } from '../../src/core/scripts/scripts.ts';
 import { Secrets } from '../../src/core/secrets/secrets.ts';
 import { Buckets } from '../../src/core/tables/buckets.ts';
 import { Lakes } from '../../src/core/tables/lakes.ts';
@@ -88,7 +88,19 @@ export async function keboolaServer(
   const jobs = new Jobs({ db, events });
   const components = await Components.load(join(packageRoot, 'components'));
   const configurations = new Configurations({ db, events, secrets, components });
-  const connecting = composeConnectors({ db, events, identity, clock, components, configurations, secrets, jobs });
+  const scripts = new Scripts({ configurations, jobs });
+  const starters = scriptStarters(scripts);
+  const connecting = composeConnectors({
+    starters,
+    db,
+    events,
+    identity,
+    clock,
+    components,
+    configurations,
+    secrets,
+    jobs,
+  });
   const engine = options.engine ?? ({ tables: {} } as Engine);
   const filestore = await openLocalFilestore({ directory: join(directory, 'files') });
   const rows = new TableRows({ db, engine });
@@ -106,7 +118,7 @@ export async function keboolaServer(
     components,
     configurations,
     ...connecting,
-    scripts: new Scripts({ configurations, jobs }),
+    scripts,
     metadata: new ObjectMetadata({ db, events, clock }),
     workspaces: new Workspaces({ db, events, secrets, provisioners: await testProvisioners(t, options.mysqlUrl) }),
     classes,

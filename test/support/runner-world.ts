@@ -16,7 +16,7 @@ import { Classes } from '../../src/core/objects/classes.ts';
 import { EndUsers } from '../../src/core/objects/end-users.ts';
 import { ObjectLoads } from '../../src/core/objects/object-loads.ts';
 import { Objects } from '../../src/core/objects/objects.ts';
-import { Scripts } from '../../src/core/scripts/scripts.ts';
+import { Scripts, scriptStarters } from '../../src/core/scripts/scripts.ts';
 import { Buckets } from '../../src/core/tables/buckets.ts';
 import { Lakes } from '../../src/core/tables/lakes.ts';
 import { ObjectMetadata } from '../../src/core/tables/object-metadata.ts';
@@ -91,7 +91,10 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
       : await writeComponents(folder('components'), options.components ?? {});
   const components = await Components.load(definitions);
   const configurations = new Configurations({ db, events, secrets, components });
+  const scripts = new Scripts({ configurations, jobs });
+  const starters = scriptStarters(scripts);
   const connecting = composeConnectors({
+    starters,
     ...project,
     db,
     clock,
@@ -114,7 +117,7 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
     configurations,
     ...connecting,
     workspaces: new Workspaces({ db, events, secrets, provisioners: {} }),
-    scripts: new Scripts({ configurations, jobs }),
+    scripts,
     classes,
     objects,
     objectLoads: new ObjectLoads({ db, events, classes, objects }),

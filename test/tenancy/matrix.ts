@@ -26,6 +26,9 @@ const ofClass = (ids: Ids) => ({ instance: ids.instance, class: ids.className })
 const ofObject = (ids: Ids) => ({ ...ofClass(ids), id: ids.objectId });
 const ofEndUser = (ids: Ids) => ({ instance: ids.instance, id: ids.endUserId });
 const ofScript = (ids: Ids) => ({ instance: ids.instance, id: ids.scriptId });
+const schedules = `${instance}/schedules`;
+const ofSchedule = (ids: Ids) => ({ instance: ids.instance, id: ids.scheduleId });
+const scheduleBody = (ids: Ids) => ({ label: 'l', script: ids.scriptId, interval_sec: 60 });
 const scriptBody = () => ({ label: 'l', runtime_name: 'nodejs', source: '' });
 const login = () => ({ username: 'zebra', password: 'p' });
 
@@ -232,6 +235,22 @@ export const MATRIX: Record<string, Call> = {
   [`DELETE ${scripts}/:id`]: { params: ofScript },
   [`POST ${scripts}/:id/run`]: { params: ofScript },
   [`GET ${scripts}/:id/traces`]: { params: ofScript },
+  [`GET ${schedules}`]: { params: ofInstance },
+  [`POST ${schedules}`]: { params: ofInstance, body: scheduleBody },
+  [`GET ${schedules}/:id`]: { params: ofSchedule },
+  [`PUT ${schedules}/:id`]: { params: ofSchedule, body: scheduleBody },
+  [`PATCH ${schedules}/:id`]: { params: ofSchedule, body: scheduleBody },
+  [`DELETE ${schedules}/:id`]: { params: ofSchedule },
+  [`GET ${schedules}/:id/traces`]: { params: ofSchedule },
+  [`GET ${schedules}/:id/traces/:trace`]: {
+    params: (ids) => ({ ...ofSchedule(ids), trace: ids.scheduleTraceId }),
+  },
+  [`GET ${scripts}/:id/schedules/:schedule/traces`]: {
+    params: (ids) => ({ ...ofScript(ids), schedule: ids.scheduleId }),
+  },
+  [`GET ${scripts}/:id/schedules/:schedule/traces/:trace`]: {
+    params: (ids) => ({ ...ofScript(ids), schedule: ids.scheduleId, trace: ids.scheduleTraceId }),
+  },
   [`GET ${scripts}/:id/traces/:trace`]: { params: (ids) => ({ ...ofScript(ids), trace: ids.traceId }) },
   [`POST ${instance}/batch`]: { params: ofInstance, body: () => ({ requests: [] }) },
 

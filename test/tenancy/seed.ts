@@ -1,4 +1,5 @@
 import type { Actor } from '../../src/core/identity/actor.ts';
+import { sql } from '../../src/db/sql.ts';
 import type { KeboolaServer } from '../support/keboola.ts';
 
 /** Stands in everything tenant A owns; it must never show in an answer to B. */
@@ -32,6 +33,8 @@ export type Ids = Record<
   | 'connectionId'
   | 'syncJobId'
   | 'scriptId'
+  | 'scheduleId'
+  | 'scheduleTraceId'
   | 'traceId',
   string
 >;
@@ -98,6 +101,9 @@ export async function seedTenant(server: KeboolaServer, token: string): Promise<
   const endUser = await makeBelow('users', { username: MARKER, password: 'p' });
   const connectors = await seedConnectors(server, actor);
   const script = await makeBelow('snippets/scripts', { label: MARKER, runtime_name: 'nodejs', source: MARKER });
+  const schedule = await makeBelow('schedules', { label: MARKER, script: script.id, interval_sec: 30 });
+  await server.db.query(sql`update schedules set next_run_at = now() where id = ${schedule.id}`);
+  const fired = await server.core.occurrences.handleNext();
   const trace = await makeBelow(`snippets/scripts/${script.id}/run`, { payload: { marker: MARKER } });
   return {
     ...connectors,
@@ -106,6 +112,8 @@ export async function seedTenant(server: KeboolaServer, token: string): Promise<
     objectId: String(object.id),
     endUserId: String(endUser.id),
     scriptId: String(script.id),
+    scheduleId: String(schedule.id),
+    scheduleTraceId: String(fired?.jobId),
     traceId: String(trace.id),
     tokenId: plainToken.id,
     branchId: String(actor.branchId),
@@ -188,5 +196,7 @@ export const UNKNOWN: Ids = {
   objectId: '987654333',
   endUserId: '987654334',
   scriptId: '987654335',
+  scheduleId: '987654337',
+  scheduleTraceId: '987654338',
   traceId: '987654336',
 };

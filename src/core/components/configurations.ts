@@ -94,12 +94,12 @@ export class Configurations {
   }
 
   /** Throws configuration.not-found, for configurations in the trash too. */
-  async get(actor: Actor, address: ConfigurationAddress): Promise<Configuration> {
+  async get(actor: Actor, address: ConfigurationAddress, db: Db = this.#parts.db): Promise<Configuration> {
     assertCanRead(actor, address.componentId);
     this.#parts.components.get(address.componentId);
-    const configuration = await store.findConfiguration(this.#parts.db, actor.branchId, address);
+    const configuration = await store.findConfiguration(db, actor.branchId, address);
     if (!configuration || configuration.isDeleted) throw configurationErrors.notFound(address.configurationId);
-    return this.#complete(this.#parts.db, configuration);
+    return this.#complete(db, configuration);
   }
 
   /** An id that lies in the trash comes back with the new content, without rows, and goes on counting versions. */

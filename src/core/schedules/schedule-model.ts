@@ -47,13 +47,5 @@ export type SchedulePatch = { [Key in keyof NewSchedule]?: NewSchedule[Key] | un
 
 export type ScheduleFilter = { componentId?: string | undefined; configurationId?: string | undefined };
 
-export type SchedulePage = {
-  limit: number;
-  /** The id the page begins behind, or before which it ends when going back. */
-  after?: number | undefined;
-  back?: boolean | undefined;
-  isDescending?: boolean | undefined;
-};
-
 /** How many schedules of one component a project may have that stand for themselves. */
 export const MAX_SCHEDULES = 100;

@@ -1,6 +1,8 @@
 import type { Db } from '../../db/database.ts';
+import { inListOrder, keysetToSql } from '../../db/filter-sql.ts';
 import { type Sql, sql } from '../../db/sql.ts';
-import type { Schedule, ScheduleDefinition, ScheduleFilter, ScheduleInput, SchedulePage } from './schedule-model.ts';
+import type { KeysetPage } from '../../lib/filter.ts';
+import type { Schedule, ScheduleDefinition, ScheduleFilter, ScheduleInput } from './schedule-model.ts';
 import type { Recurrence } from './schedule-times.ts';
 
 type ScheduleRow = {
@@ -108,16 +110,15 @@ export async function listSchedules(
   db: Db,
   projectId: number,
   filter: ScheduleFilter & { componentIds?: string[] | undefined },
-  page: SchedulePage,
+  page: KeysetPage<number>,
 ): Promise<Schedule[]> {
-  const where = conditions(projectId, filter);
+  const keyset = keysetToSql(sql`s.id`, page);
+  const where = [...conditions(projectId, filter), ...keyset.where];
   if (filter.componentIds) where.push(sql`s.component_id = any(${filter.componentIds})`);
-  const isUp = (page.isDescending ?? false) === (page.back ?? false);
-  if (page.after !== undefined) where.push(isUp ? sql`s.id > ${page.after}` : sql`s.id < ${page.after}`);
   const rows = await db.query<ScheduleRow>(sql`
-    select ${COLUMNS} from schedules s where ${sql.join(where, sql` and `)}
-    order by s.id ${isUp ? sql`asc` : sql`desc`} limit ${page.limit}`);
-  return (page.back ? rows.reverse() : rows).map(toSchedule);
+    select ${COLUMNS} from schedules s where ${sql.join(where, sql` and `)} order by ${keyset.order}
+    limit ${page.limit}`);
+  return inListOrder(rows.map(toSchedule), page);
 }
 
 /** How many stand for themselves. Others of the project that count wait for the end of the transaction. */
@@ -128,19 +129,6 @@ export async function countOwn(db: Db, projectId: number, componentId: string): 
     where project_id = ${projectId} and component_id = ${componentId} and definition_component_id is null`);
   return row?.count ?? 0;
 }
-
-/** The jobs a schedule has led to, newest first unless asked otherwise. */
-export async function listRuns(db: Db, scheduleId: number, page: SchedulePage): Promise<ScheduleRun[]> {
-  const isUp = (page.isDescending ?? true) === (page.back ?? false);
-  const beyond =
-    page.after === undefined ? sql.empty : isUp ? sql`and r.job_id > ${page.after}` : sql`and r.job_id < ${page.after}`;
-  const rows = await db.query<ScheduleRun>(sql`
-    select r.job_id as "jobId", r.due_at as "dueAt" from schedule_runs r where r.schedule_id = ${scheduleId} ${beyond}
-    order by r.job_id ${isUp ? sql`asc` : sql`desc`} limit ${page.limit}`);
-  return page.back ? rows.reverse() : rows;
-}
-
-export type ScheduleRun = { jobId: number; dueAt: Date };
 
 /** One that is due and that no other scheduler has in its hands, kept so to the end of the transaction. */
 export async function claimDue(db: Db, now: Date): Promise<Schedule | undefined> {
@@ -165,7 +153,8 @@ export async function findNextDue(db: Db): Promise<Date | undefined> {
   return row?.next ?? undefined;
 }
 
-export async function insertRun(db: Db, scheduleId: number, run: ScheduleRun): Promise<void> {
+/** Fails when that time has led to a job already. */
+export async function insertRun(db: Db, scheduleId: number, run: { jobId: number; dueAt: Date }): Promise<void> {
   await db.query(sql`
     insert into schedule_runs (schedule_id, due_at, job_id) values (${scheduleId}, ${run.dueAt}, ${run.jobId})`);
 }

@@ -57,12 +57,16 @@ async function setUp(t: TestContext) {
         outcomes.push(handled.outcome);
       return outcomes;
     },
+    runsOf: (id: number) =>
+      db.query<{ jobId: number; dueAt: Date }>(
+        sql`select job_id as "jobId", due_at as "dueAt" from schedule_runs where schedule_id = ${id} order by due_at`,
+      ),
     jobsOf: () => jobs.list(actor, { componentIds: [componentId, CONNECTION_COMPONENT] }, { limit: 1000 }),
   };
 }
 
 test('a schedule makes one job each time it is due, in the name of who made it', async (t) => {
-  const { schedules, actor, at, make, handleAll, jobsOf, eventNames } = await setUp(t);
+  const { schedules, actor, at, make, handleAll, jobsOf, eventNames, runsOf } = await setUp(t);
   at('2026-01-01T00:30:00Z');
   const made = await make();
   assert.equal(made.nextRunAt?.toISOString(), '2026-01-01T01:00:00.000Z');
@@ -82,16 +86,13 @@ test('a schedule makes one job each time it is due, in the name of who made it',
   const { nextRunAt, lastDueAt, lastJobId } = await schedules.get(actor, made.id);
   assert.equal(nextRunAt?.toISOString(), '2026-01-01T03:00:00.000Z');
   assert.deepEqual([lastDueAt?.toISOString(), lastJobId], ['2026-01-01T02:00:00.000Z', second?.id]);
-  const runs = await schedules.runs(actor, made.id, { limit: 10 });
   assert.deepEqual(
-    runs.map(({ jobId, dueAt }) => [jobId, dueAt.toISOString()]),
+    (await runsOf(made.id)).map(({ jobId, dueAt }) => [jobId, dueAt.toISOString()]),
     [
-      [second?.id, '2026-01-01T02:00:00.000Z'],
       [first?.id, '2026-01-01T01:00:00.000Z'],
+      [second?.id, '2026-01-01T02:00:00.000Z'],
     ],
   );
-  assert.deepEqual(await schedules.runs(actor, made.id, { limit: 10, after: second?.id }), runs.slice(1));
-  assert.deepEqual(await schedules.runs(actor, made.id, { limit: 10, after: first?.id, back: true }), runs.slice(0, 1));
   assert.deepEqual(await eventNames(), ['schedule.created']);
 });
 
@@ -253,7 +254,6 @@ test('only who may run the target may make, see or change its schedules', async 
     [() => schedules.get(foreign, id), 'schedule.not-found'],
     [() => schedules.update(foreign, id, { name: 'x' }), 'schedule.not-found'],
     [() => schedules.delete(foreign, id), 'schedule.not-found'],
-    [() => schedules.runs(foreign, id, { limit: 1 }), 'schedule.not-found'],
     [() => schedules.create(foreign, { name: '', target, recurrence: hourly }), 'configuration.not-found'],
     [() => schedules.get(actor, id, { componentId: 'other' }), 'schedule.not-found'],
   ];
@@ -391,7 +391,7 @@ test('an interval of a connection begins at once and counts from the last sync, 
 });
 
 test('a scheduler sleeps until something is due, is woken by changes, and ends what it has in hand', async (t) => {
-  const { db, schedules, occurrences, make, at, jobsOf, actor } = await setUp(t);
+  const { db, schedules, occurrences, make, at, jobsOf, actor, runsOf } = await setUp(t);
   let looks = 0;
   const counted = Object.assign(Object.create(occurrences) as Occurrences, {
     handleNext: () => occurrences.handleNext(),
@@ -410,7 +410,7 @@ test('a scheduler sleeps until something is due, is woken by changes, and ends w
   const { id } = await make({ type: 'interval', seconds: 1, timezone: 'UTC' });
   at(new Date());
   const timer = setInterval(() => at(new Date()), 5);
-  while ((await schedules.runs(actor, id, { limit: 10 })).length < 2 && Date.now() < begin + 5000) await sleep(10);
+  while ((await runsOf(id)).length < 2 && Date.now() < begin + 5000) await sleep(10);
   clearInterval(timer);
   await schedules.delete(actor, id);
   assert.ok(Date.now() - begin < 3000, `${Date.now() - begin} ms`);

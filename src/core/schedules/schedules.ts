@@ -1,5 +1,6 @@
 import type { Database, Transaction } from '../../db/database.ts';
 import type { Clock } from '../../lib/clock.ts';
+import type { KeysetPage } from '../../lib/filter.ts';
 import type { NewEvent } from '../events/event-model.ts';
 import { type Events, eventFor } from '../events/events.ts';
 import type { Actor } from '../identity/actor.ts';
@@ -11,7 +12,6 @@ import {
   type Schedule,
   type ScheduleDefinition,
   type ScheduleFilter,
-  type SchedulePage,
   type SchedulePatch,
   type ScheduleTarget,
 } from './schedule-model.ts';
@@ -80,7 +80,7 @@ export class Schedules {
   }
 
   /** Oldest first unless asked otherwise. */
-  async list(actor: Actor, filter: ScheduleFilter, page: SchedulePage): Promise<Schedule[]> {
+  async list(actor: Actor, filter: ScheduleFilter, page: KeysetPage<number>): Promise<Schedule[]> {
     const { componentId } = filter;
     if (componentId !== undefined) assertAllowed(canReadComponent(actor, componentId));
     const { isMaster, canManageBuckets, componentAccess = [] } = actor.token;
@@ -131,12 +131,6 @@ export class Schedules {
       await store.deleteSchedule(tx, id);
       await this.#changed(tx, actor, current, 'schedule.deleted', 'was deleted');
     });
-  }
-
-  /** The jobs it has led to, newest first unless asked otherwise. */
-  async runs(actor: Actor, id: number, page: SchedulePage): Promise<store.ScheduleRun[]> {
-    await this.get(actor, id);
-    return store.listRuns(this.#parts.db, id, page);
   }
 
   /**

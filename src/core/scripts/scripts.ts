@@ -1,3 +1,4 @@
+import type { Transaction } from '../../db/database.ts';
 import type { KeysetPage } from '../../lib/filter.ts';
 import type { Json } from '../../lib/json.ts';
 import type { Configuration } from '../components/configuration-model.ts';
@@ -5,8 +6,9 @@ import type { Configurations } from '../components/configurations.ts';
 import { AppError } from '../errors.ts';
 import type { Actor } from '../identity/actor.ts';
 import { assertAllowed, canReadComponent } from '../identity/permissions.ts';
-import type { Job } from '../jobs/job-model.ts';
+import type { Job, JobFilter } from '../jobs/job-model.ts';
 import type { Jobs } from '../jobs/jobs.ts';
+import type { Occurrence, Start, Starter } from '../schedules/occurrences.ts';
 import { scriptErrors } from './script-errors.ts';
 import {
   callerKey,
@@ -96,6 +98,30 @@ export class Scripts {
     });
   }
 
+  /**
+   * The run of a schedule, within the scheduler's transaction. Runs may overlap; but while one has not even begun, nobody
+   * can keep up, and another would only wait behind it.
+   */
+  async startScheduled(tx: Transaction, actor: Actor, { schedule, dedupeKey }: Occurrence): Promise<Start> {
+    const { configurationId } = schedule.target;
+    const { version } = await this.#configurations.get(actor, schedule.target, tx).catch(asNotFound);
+    if (schedule.lastJobId !== undefined) {
+      const queued: JobFilter = { ids: [schedule.lastJobId], statuses: ['created', 'waiting'] };
+      const [waiting] = await this.#jobs.list(actor, queued, { limit: 1 }, tx);
+      if (waiting) return { outcome: 'skipped', reason: 'the run before has not begun yet' };
+    }
+    const caller = scheduleCaller(schedule.id);
+    const job = await this.#jobs.createIn(tx, actor, {
+      kind: 'script',
+      componentId: SCRIPT_COMPONENT,
+      configurationId,
+      objectId: callerKey(caller),
+      dedupeKey,
+      input: { version, args: schedule.input.payload ?? {}, caller } satisfies ScriptRunInput,
+    });
+    return { outcome: 'started', jobId: job.id };
+  }
+
   /** The runs of one caller, newest first unless asked otherwise. */
   async runs(actor: Actor, caller: ScriptCaller, { limit, ...keyset }: KeysetPage<number>): Promise<Job[]> {
     assertAllowed(canReadComponent(actor, SCRIPT_COMPONENT));
@@ -121,6 +147,12 @@ export class Scripts {
 }
 
 export const ownCaller = (id: number): ScriptCaller => ({ kind: 'script', id: String(id) });
+export const scheduleCaller = (id: number): ScriptCaller => ({ kind: 'schedule', id: String(id) });
+
+/** How schedules start scripts. */
+export function scriptStarters(scripts: Scripts): Record<string, Starter> {
+  return { [SCRIPT_COMPONENT]: (tx, actor, occurrence) => scripts.startScheduled(tx, actor, occurrence) };
+}
 
 const runsOf = (caller: ScriptCaller) => ({
   kinds: ['script' as const],

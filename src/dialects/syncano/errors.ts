@@ -27,6 +27,7 @@ const STATUS_BY_CODE: Record<string, number> = {
 const MESSAGES: Record<string, string> = {
   'token.missing': 'Authentication credentials were not provided.',
   'token.invalid': 'No such API Key.',
+  'schedule.not-found': 'Not found.',
   'access.denied': 'You do not have permission to perform this action.',
 };
 

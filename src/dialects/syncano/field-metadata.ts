@@ -23,6 +23,9 @@ export type ResourceMetadata = {
   changeMethod: 'PUT' | 'POST';
 };
 
+/** How often a schedule may run, in seconds. */
+export const INTERVAL_SECONDS = { min_value: 30, max_value: 86_400 };
+
 const PARSES = ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data'];
 const RENDERS = ['application/json', 'text/html'];
 
@@ -134,6 +137,20 @@ const scriptFields: Record<string, FieldMetadata> = {
   links: links(['detail', 'self'], ['list', 'runtimes'], ['run', 'run'], ['list', 'traces']),
 };
 
+const scheduleFields: Record<string, FieldMetadata> = {
+  id: readOnly('integer', 'id'),
+  label: { read_only: false, max_length: 64, required: true, type: 'string', label: 'label' },
+  description: writable('string', 'description'),
+  created_at: created,
+  interval_sec: writable('integer', 'interval sec', INTERVAL_SECONDS),
+  crontab: writable('string', 'crontab', { max_length: 40 }),
+  timezone: writable('string', 'timezone'),
+  scheduled_next: readOnly('datetime', 'scheduled next'),
+  script: { read_only: false, required: true, type: 'field', label: 'script' },
+  payload: writable('field', 'payload'),
+  links: links(['detail', 'self'], ['list', 'traces'], ['detail', 'script']),
+};
+
 const traceFields: Record<string, FieldMetadata> = {
   id: readOnly('integer', 'id'),
   status: readOnly('choice', 'status'),
@@ -173,6 +190,20 @@ export const RESOURCES = {
   },
   trace: {
     title: 'Script Trace',
+    create: undefined,
+    change: undefined,
+    changeMethod: 'PUT',
+    fields: traceFields,
+  },
+  schedule: {
+    title: 'Schedule',
+    create: scheduleFields,
+    change: scheduleFields,
+    changeMethod: 'PUT',
+    fields: scheduleFields,
+  },
+  scheduleTrace: {
+    title: 'Schedule Trace',
     create: undefined,
     change: undefined,
     changeMethod: 'PUT',

@@ -10,6 +10,7 @@ import { describeError, registerErrors, syncanoErrors } from './errors.ts';
 import { registerInstanceRoutes } from './instances/instance-routes.ts';
 import { PREFIX } from './links.ts';
 import { registerObjectRoutes } from './objects/object-routes.ts';
+import { registerScheduleRoutes } from './schedules/schedule-routes.ts';
 import { registerScriptRoutes } from './scripts/script-routes.ts';
 import { registerUserRoutes } from './users/user-routes.ts';
 
@@ -21,12 +22,13 @@ const ROUTES: readonly Register[] = [
   registerObjectRoutes,
   registerUserRoutes,
   registerScriptRoutes,
+  registerScheduleRoutes,
   registerBatchRoutes,
 ];
 
 /** What the original has and we do not have yet, below an instance and beside them. */
 const NOT_BUILT = [
-  /^\/instances\/[^/]+\/(admins|invitations|api_keys|snippets|endpoints|triggers|schedules|groups|channels|rename|backups|restores|hosting|push_notifications|sockets|environments)(\/|$)/,
+  /^\/instances\/[^/]+\/(admins|invitations|api_keys|snippets|endpoints|triggers|groups|channels|rename|backups|restores|hosting|push_notifications|sockets|environments)(\/|$)/,
   /^\/instances\/[^/]+\/(users\/[^/]+\/groups|user\/auth\/[^/]+)(\/|$)/,
   /^\/(account|backups|usage|billing|marketplace|schema)(\/|$)/,
 ];

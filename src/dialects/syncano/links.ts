@@ -26,6 +26,14 @@ export function scriptPath(instance: string, id: number): string {
   return `${scriptsPath(instance)}${id}/`;
 }
 
+export function schedulesPath(instance: string): string {
+  return `${instancePath(instance)}schedules/`;
+}
+
+export function schedulePath(instance: string, id: number): string {
+  return `${schedulesPath(instance)}${id}/`;
+}
+
 /** Everything an instance has, in the words of all generations of clients; some of it is not built yet. */
 export function instanceLinks(instance: string): Record<string, string> {
   const self = instancePath(instance);

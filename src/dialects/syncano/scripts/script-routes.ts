@@ -97,6 +97,7 @@ export function registerScriptRoutes(app: FastifyInstance, deps: SyncanoDeps): v
     url: detail,
     callerOf: async (request) => ownCaller((await scripts.get(request.actor, pathId(request, 'id'))).id),
     pathOf: async (request) => scriptPath(await instanceOf(request), pathId(request, 'id')),
+    resource: RESOURCES.trace,
   });
 }
 

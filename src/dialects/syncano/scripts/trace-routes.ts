@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { ScriptCaller } from '../../../core/scripts/script-model.ts';
 import { pathId, type SyncanoDeps } from '../deps.ts';
 import { chosen, parseFieldChoice } from '../field-choice.ts';
-import { describeDetail, describeList, RESOURCES } from '../field-metadata.ts';
+import { describeDetail, describeList, type ResourceMetadata } from '../field-metadata.ts';
 import { numericPage, pageText, parsePage } from '../paging.ts';
 import { traceShape } from './trace-shape.ts';
 
@@ -14,10 +14,15 @@ export type Traced = {
   callerOf(request: FastifyRequest): Promise<ScriptCaller>;
   /** Of the answers' links, with a slash at the end. */
   pathOf(request: FastifyRequest): Promise<string>;
+  resource: ResourceMetadata;
 };
 
 /** The runs of a script, endpoint or schedule, newest first. */
-export function registerTraceRoutes(app: FastifyInstance, deps: SyncanoDeps, { url, callerOf, pathOf }: Traced): void {
+export function registerTraceRoutes(
+  app: FastifyInstance,
+  deps: SyncanoDeps,
+  { url, callerOf, pathOf, resource }: Traced,
+): void {
   const { scripts } = deps.core;
   const list = `${url}/traces`;
   const detail = `${list}/:trace`;
@@ -34,7 +39,7 @@ export function registerTraceRoutes(app: FastifyInstance, deps: SyncanoDeps, { u
 
   app.options(list, async (request) => {
     await callerOf(request);
-    return describeList(RESOURCES.trace, false);
+    return describeList(resource, false);
   });
 
   app.get(detail, async (request) => {
@@ -44,6 +49,6 @@ export function registerTraceRoutes(app: FastifyInstance, deps: SyncanoDeps, { u
 
   app.options(detail, async (request) => {
     await scripts.getRun(request.actor, await callerOf(request), pathId(request, 'trace'));
-    return describeDetail(RESOURCES.trace, false);
+    return describeDetail(resource, false);
   });
 }
