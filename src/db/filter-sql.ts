@@ -9,6 +9,8 @@ import { type Sql, sql } from './sql.ts';
 export type FilterColumn = {
   column: Sql;
   type: 'text' | 'list' | 'integer' | 'number' | 'boolean' | 'date' | 'json' | 'point';
+  /** A query for the ids of those records the field can lead to for which a filter holds. */
+  targets?: ((filter: RecordFilter) => Sql) | undefined;
 };
 
 const OPERATORS: Record<Comparison, Sql> = {
@@ -48,8 +50,16 @@ export function filterToSql(filter: RecordFilter, columns: Record<string, Filter
     return forEach(found, (value) => (ignoresCase ? sql`${value} ilike ${like}` : sql`${value} like ${like}`));
   }
   if ('hasAll' in filter) return sql`${found.column} @> ${JSON.stringify(filter.hasAll)}::text::jsonb`;
+  if ('refersTo' in filter) return reference(found, filter.refersTo);
   if ('near' in filter) return nearby(found.column, filter.near);
   return comparison(found, filter.op, filter.values);
+}
+
+function reference({ column, type, targets }: FilterColumn, filter: RecordFilter): Sql {
+  if (!targets) throw new Error('A filter on what a field leads to that leads nowhere');
+  if (type !== 'json') return sql`${column} in (${targets(filter)})`;
+  return sql`exists (
+    select from jsonb_array_elements_text(${column}) as item (id) where item.id::bigint in (${targets(filter)}))`;
 }
 
 /** The haversine formula: exact enough everywhere, and stable for points that lie close together. */

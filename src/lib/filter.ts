@@ -26,7 +26,9 @@ export type RecordFilter =
   /** Lists that have all of the values. */
   | { field: string; hasAll: (string | number | boolean)[] }
   /** Points closer than so many kilometres to the given one. */
-  | { field: string; near: { longitude: number; latitude: number; kilometers: number } };
+  | { field: string; near: { longitude: number; latitude: number; kilometers: number } }
+  /** Leads to a record for which the filter holds. */
+  | { field: string; refersTo: RecordFilter };
 
 /** A page of a list with a key of its own: the rows after a place, or (`back`) those before it, in the list's order. */
 export type KeysetPage<Key extends string | number> = {

@@ -75,7 +75,8 @@ export class EndUsers {
 
   /** Whoever knows name and password gets the key. */
   async logIn(actor: Actor, username: string, password: string): Promise<EndUserView> {
-    const user = await findEndUser(this.#db, actor.projectId, { username: username.toLowerCase() });
+    const name = username.toLowerCase();
+    const user = name.includes('\0') ? undefined : await findEndUser(this.#db, actor.projectId, { username: name });
     if (!user) throw objectErrors.wrongUsername();
     if (!(await verifyPassword(password, user.passwordHash))) throw objectErrors.wrongPassword();
     return this.#view(actor, user, true);

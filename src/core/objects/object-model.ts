@@ -60,9 +60,21 @@ export const OWN_FIELDS = {
   channel_room: 'text',
 } as const;
 
+/** The members of an end user that a reference to one can be filtered by, besides the fields of its profile. */
+export const USER_FIELDS = {
+  id: 'integer',
+  username: 'text',
+  created_at: 'date',
+  updated_at: 'date',
+} as const;
+
 export const OBJECT_LIMITS = {
   stringLength: 128,
   textLength: 32_000,
   documentLength: 32_768,
   relationLength: 1000,
+  /** Of the records that a filter on references is asked about. */
+  nestedMatches: 1000,
+  /** Of listings with filters or orders, which can ask for anything. */
+  listMs: 2000,
 } as const;

@@ -1,11 +1,11 @@
 import type { Db } from '../../db/database.ts';
 import { type FilterColumn, filterToSql } from '../../db/filter-sql.ts';
 import { type Sql, sql } from '../../db/sql.ts';
-import type { Order } from '../../lib/filter.ts';
+import type { Order, RecordFilter } from '../../lib/filter.ts';
 import type { ClassField, ObjectClass } from './class-model.ts';
 import { ISO_FORMAT, idsOf, tableOf } from './class-store.ts';
 import { columnsOf, fieldColumn } from './object-columns-store.ts';
-import type { ObjectQuery, ObjectRight } from './object-model.ts';
+import { OBJECT_LIMITS, type ObjectQuery, type ObjectRight, USER_FIELDS } from './object-model.ts';
 
 /** Whose objects a caller sees; undefined for who sees all. */
 export type Viewer = { userId: number | undefined; groupIds: number[] } | undefined;
@@ -112,9 +112,46 @@ export async function knownIds(db: Db, classId: number, ids: readonly number[]):
   return rows.map(({ id }) => id);
 }
 
-export async function listObjects(db: Db, of: ObjectClass, query: ObjectQuery, viewer: Viewer): Promise<DocumentRow[]> {
-  if (query.limit === 0) return [];
+/** Where references of an object lead: the class, or the class of profiles for references to end users. */
+export type ReferenceTargets = Map<string, { of: ObjectClass; isUser: boolean }>;
+
+/** The columns of a class; references can also be asked what they lead to, as far as the viewer sees that. */
+function columnsWith(of: ObjectClass, viewer: Viewer, targets: ReferenceTargets | undefined): ColumnMap {
   const columns = columnsOf(of.fields);
+  for (const [field, { of: target, isUser }] of targets ?? []) {
+    const column = columns[field];
+    if (!column) continue;
+    const matching = isUser ? matchingUsers : matchingObjects;
+    columns[field] = { ...column, targets: (filter) => matching(target, filter, viewer) };
+  }
+  return columns;
+}
+
+type ColumnMap = Record<string, FilterColumn>;
+
+function matchingObjects(of: ObjectClass, filter: RecordFilter, viewer: Viewer): Sql {
+  const where = conditions(columnsOf(of.fields), { filter, limit: 0 }, viewer);
+  return sql`select id from ${tableOf(of.id)} ${whereOf(where)} order by id limit ${OBJECT_LIMITS.nestedMatches}`;
+}
+
+function matchingUsers(profiles: ObjectClass, filter: RecordFilter, viewer: Viewer): Sql {
+  const columns: ColumnMap = { ...columnsOf(profiles.fields) };
+  for (const [name, type] of Object.entries(USER_FIELDS)) columns[name] = { column: sql.name('u', name), type };
+  const where = conditions(columns, { filter, limit: 0 }, viewer);
+  return sql`
+    select u.id from millrace.end_users u join ${tableOf(profiles.id)} p on p.id = u.profile_id
+    ${whereOf([sql`u.project_id = ${profiles.projectId}`, ...where])} order by u.id limit ${OBJECT_LIMITS.nestedMatches}`;
+}
+
+export async function listObjects(
+  db: Db,
+  of: ObjectClass,
+  query: ObjectQuery,
+  viewer: Viewer,
+  targets?: ReferenceTargets,
+): Promise<DocumentRow[]> {
+  if (query.limit === 0) return [];
+  const columns = columnsWith(of, viewer, targets);
   const where = conditions(columns, query, viewer);
   const steps = keysetSteps(columns, query);
   const found: DocumentRow[] = [];
@@ -153,9 +190,16 @@ export async function listPlain(
   return found.map(unpack);
 }
 
-export async function countMatching(db: Db, of: ObjectClass, query: ObjectQuery, viewer: Viewer): Promise<number> {
+export async function countMatching(
+  db: Db,
+  of: ObjectClass,
+  query: ObjectQuery,
+  viewer: Viewer,
+  targets?: ReferenceTargets,
+): Promise<number> {
+  const where = conditions(columnsWith(of, viewer, targets), query, viewer);
   const row = await db.one<{ count: number }>(sql`
-    select count(*) as count from ${tableOf(of.id)} ${whereOf(conditions(columnsOf(of.fields), query, viewer))}`);
+    select count(*) as count from ${tableOf(of.id)} ${whereOf(where)}`);
   return row?.count ?? 0;
 }
 
@@ -361,4 +405,9 @@ export function violatedIndex(error: unknown): string | undefined {
 /** The class was deleted after we had looked it up. */
 export function isTableGone(error: unknown): boolean {
   return (error as { code?: unknown } | null)?.code === '42P01';
+}
+
+/** The statement was ended because it took too long. */
+export function isTooSlow(error: unknown): boolean {
+  return (error as { code?: unknown } | null)?.code === '57014';
 }

@@ -1,4 +1,5 @@
-import type { Database } from '../../db/database.ts';
+import type { Database, Transaction } from '../../db/database.ts';
+import type { RecordFilter } from '../../lib/filter.ts';
 import { Gathering } from '../../lib/gathering.ts';
 import type { Json } from '../../lib/json.ts';
 import { AppError, errors } from '../errors.ts';
@@ -36,10 +37,12 @@ import {
   insertObjects,
   isPlain,
   isTableGone,
+  isTooSlow,
   knownIds,
   listObjects,
   listPlain,
   type ObjectRecord,
+  type ReferenceTargets,
   type StoredRow,
   updateObject,
   violatedIndex,
@@ -102,10 +105,13 @@ export class Objects {
       assertCanRead(actor, of);
       if (of.sourceTableId !== undefined) return this.#tables.list(of, query);
       const viewer = viewerOf(actor);
-      const rows =
-        isPlain(query, viewer) && query.limit > 0
-          ? await this.#pages.call(of.id, { after: query.cursor?.id ?? 0, limit: query.limit })
-          : await listObjects(this.#db, of, query, viewer);
+      if (isPlain(query, viewer) && query.limit > 0) {
+        const page = await this.#pages.call(of.id, { after: query.cursor?.id ?? 0, limit: query.limit });
+        return page.map((row) => toDocument(row, of));
+      }
+      // Before the transaction: whoever holds a connection must not wait for another.
+      const targets = await this.#targetsIn(actor, of, query.filter);
+      const rows = await this.#inTime((tx) => listObjects(tx, of, query, viewer, targets));
       return rows.map((row) => toDocument(row, of));
     });
   }
@@ -115,8 +121,37 @@ export class Objects {
     return this.#onClass(actor, className, async (of) => {
       assertCanRead(actor, of);
       if (of.sourceTableId !== undefined) return this.#tables.count(of, query.filter);
-      return countMatching(this.#db, of, { ...query, limit: 1 }, viewerOf(actor));
+      const targets = await this.#targetsIn(actor, of, query.filter);
+      return this.#inTime((tx) => countMatching(tx, of, { ...query, limit: 1 }, viewerOf(actor), targets));
     });
+  }
+
+  async #inTime<T>(read: (tx: Transaction) => Promise<T>): Promise<T> {
+    try {
+      return await this.#db.transaction(read, { readOnly: true, statementTimeoutMs: OBJECT_LIMITS.listMs });
+    } catch (error) {
+      throw isTooSlow(error) ? objectErrors.tooSlow() : error;
+    }
+  }
+
+  /** The classes that the filter asks references about. Nobody learns of objects what he may not read. */
+  async #targetsIn(
+    actor: Actor,
+    of: ObjectClass,
+    filter: RecordFilter | undefined,
+  ): Promise<ReferenceTargets | undefined> {
+    const names = filter ? referenceFields(filter) : [];
+    if (names.length === 0) return undefined;
+    const targets: ReferenceTargets = new Map();
+    for (const name of names) {
+      const field = of.fields.find((one) => one.name === name);
+      const target = field && targetOf(field, of);
+      const found = await this.#classes.resolve(actor, target ?? PROFILE_CLASS);
+      assertCanRead(actor, found);
+      assertStored(found);
+      targets.set(name, { of: found, isUser: target === undefined });
+    }
+    return targets;
   }
 
   /** Changes what is named; operators such as `_increment` work on what is stored, whoever else changes it meanwhile. */
@@ -301,6 +336,13 @@ export class Objects {
     const field = index === undefined ? undefined : fieldOfConstraint(of, index);
     return field ? objectErrors.invalid({ [field.name]: ['This field must be unique.'] }) : error;
   }
+}
+
+function referenceFields(filter: RecordFilter): string[] {
+  if ('all' in filter) return filter.all.flatMap(referenceFields);
+  if ('any' in filter) return filter.any.flatMap(referenceFields);
+  if ('not' in filter) return referenceFields(filter.not);
+  return 'refersTo' in filter ? [filter.field] : [];
 }
 
 function assertStored({ sourceTableId }: ObjectClass): void {

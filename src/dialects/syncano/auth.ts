@@ -25,6 +25,9 @@ export function registerAuth(scope: FastifyInstance, deps: SyncanoDeps): void {
     request.body = body;
     if (!request.actor) {
       if (typeof key !== 'string') throw errors.tokenMissing();
+      // As if they had been there from the start: a batch hands its headers on.
+      request.headers['x-api-key'] = key;
+      if (typeof userKey === 'string') request.headers['x-user-key'] = userKey;
       await authenticate(request, deps, key, typeof userKey === 'string' ? userKey : userKeyText(request));
     } else if (typeof userKey === 'string' && !request.actor.endUser) {
       request.actor = await deps.core.endUsers.actAs(request.actor, userKey);

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import type { Actor } from '../../core/identity/actor.ts';
+import { syncanoErrors } from './errors.ts';
 
 /** What the dialect must know of the server's configuration. */
 export type SyncanoSettings = {
@@ -24,12 +25,16 @@ export type Query = Record<string, string | string[] | undefined>;
 export function queryText(request: FastifyRequest, name: string): string | undefined {
   const value = (request.query as Query)[name];
   const text = Array.isArray(value) ? value[0] : value;
+  // The database takes no NUL in a text, and nothing that is asked for has one.
+  if (text?.includes('\0')) throw syncanoErrors.field(name, 'Null characters are not allowed.');
   return text === undefined || text === '' ? undefined : text;
 }
 
 /** A parameter of the path. */
 export function pathText(request: FastifyRequest, name: string): string {
-  return (request.params as Record<string, string>)[name] ?? '';
+  const text = (request.params as Record<string, string>)[name] ?? '';
+  if (text.includes('\0')) throw syncanoErrors.notFound();
+  return text;
 }
 
 /** An id in the path; NaN, which nothing has, for anything that is no number. */

@@ -160,7 +160,7 @@ test('an end user logs in, acts with his key, and reaches only what he may', asy
 });
 
 test('a batch carries out its calls in their order and tells of each', async (t) => {
-  const { call, instance } = await syncanoServer(t);
+  const { call, instance, credentials } = await syncanoServer(t);
   await call('POST', 'classes/', { name: 'book', schema: [{ name: 'title', type: 'string' }] });
   const objects = `${instance}classes/book/objects/`;
   const first = await call<{ id: number }>('POST', objects, { title: 'x' });
@@ -184,10 +184,23 @@ test('a batch carries out its calls in their order and tells of each', async (t)
     ['A', 'B', 'B', undefined, undefined, undefined],
   );
   assert.ok(!('content' in (answer.body[3] ?? {})));
+  const nested = await call<{ code: number }[]>('POST', 'batch/', {
+    requests: [{ method: 'POST', path: `${instance}/batch/`, body: { requests: [] } }],
+  });
+  assert.deepEqual(nested.body[0]?.code, 405, 'a batch in a batch, however it is written');
+  const keyInBody = await call<{ code: number }[]>(
+    'POST',
+    `${instance}batch/`,
+    { _api_key: credentials.accountKey, requests: [{ method: 'GET', path: objects }] },
+    {},
+  );
+  assert.deepEqual(keyInBody.body[0]?.code, 200, 'the calls have the key of the batch wherever that was');
   const wrong = [
     { requests: [{ method: 'GET', path: '/v1.1/instances/other/classes/' }] },
     { requests: [{ method: 'GET', path: `${instance}../other/classes/` }] },
     { requests: [{ method: 'GET', path: '/v2/storage/tokens' }] },
+    { requests: [{ method: 'GET', path: `${instance}%2e%2e/other/classes/` }] },
+    { requests: [{ method: 'POST', path: `${instance}%62atch/` }] },
     { requests: Array(51).fill({ method: 'GET', path: one }) },
     { requests: 'x' },
     {},

@@ -83,7 +83,8 @@ async function carryOut(app: FastifyInstance, request: FastifyRequest, item: Ite
     ...(hasBody && { payload: JSON.stringify(item.body ?? {}) }),
   });
   if (answer.body === '') return { code: answer.statusCode };
-  return { code: answer.statusCode, content: JSON.parse(answer.body) };
+  const isJson = String(answer.headers['content-type']).startsWith('application/json');
+  return { code: answer.statusCode, content: isJson ? JSON.parse(answer.body) : answer.body };
 }
 
 /** Keys may be in the query instead of the headers. */
@@ -109,9 +110,9 @@ function readItems({ requests }: { requests?: unknown }, prefix: string): Item[]
     if (typeof path !== 'string' || /[\s#]/.test(path))
       throw syncanoErrors.field('requests', 'Invalid path specified.');
     const [before = '', ...query] = path.split('?');
-    const lower = before.toLowerCase();
-    // Dots could lead out of the instance again.
-    if (!lower.startsWith(prefix) || /(^|\/)\.\.?(\/|$)|%2e/.test(lower))
+    const lower = before.toLowerCase().replace(/\/{2,}/g, '/');
+    // Dots could lead out of the instance again, and so could what is written otherwise; names need neither.
+    if (!lower.startsWith(prefix) || /(^|\/)\.\.?(\/|$)|[%\\]/.test(lower))
       throw syncanoErrors.field('requests', 'Invalid path specified.');
     return { method: verb, path: [lower, ...query].join('?'), body: jsonMember(body) };
   });

@@ -6,19 +6,20 @@ import type { ObjectQuery } from '../../../core/objects/object-model.ts';
 import type { Order } from '../../../lib/filter.ts';
 import { type Query, queryText } from '../deps.ts';
 import { numericCursor, type Page, type Place } from '../paging.ts';
-import { orderField, parseQuery } from './object-query.ts';
+import { orderField, parseQuery, type ResolveClass } from './object-query.ts';
 
 /** What a list call asks for: filter, order and place. Reads the class only when one of them needs it. */
 export async function parseObjectQuery(
   request: FastifyRequest,
   page: Page,
-  resolve: () => Promise<ObjectClass>,
+  className: string,
+  resolve: ResolveClass,
 ): Promise<ObjectQuery> {
   const { query } = request.query as Query;
   const texts = (Array.isArray(query) ? query : [query ?? '']).filter((text) => text !== '');
   const orderText = queryText(request, 'order_by');
   const order = parseOrder(orderText) ?? (page.isDescending ? { field: 'id', direction: 'desc' as const } : undefined);
-  const of = texts.length > 0 || order ? await resolve() : undefined;
+  const of = texts.length > 0 || order ? await resolve(className) : undefined;
   if (of && order) orderField(order.field, of);
   const id = numericCursor(page);
   if (orderText !== undefined) {
@@ -26,7 +27,7 @@ export async function parseObjectQuery(
     page.carried = [...page.carried.filter(([name]) => name !== 'ordering'), ['order_by', orderText]];
   }
   return {
-    filter: of && parseQuery(texts, of),
+    filter: of && (await parseQuery(texts, of, resolve)),
     order,
     limit: page.size,
     back: page.direction === 'back',

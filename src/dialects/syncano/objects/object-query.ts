@@ -1,4 +1,6 @@
-import type { ClassField, FieldType, ObjectClass } from '../../../core/objects/class-model.ts';
+import { AppError } from '../../../core/errors.ts';
+import { type ClassField, type FieldType, type ObjectClass, PROFILE_CLASS } from '../../../core/objects/class-model.ts';
+import { targetOf } from '../../../core/objects/field-definitions.ts';
 import {
   readBoolean,
   readDatetime,
@@ -8,13 +10,14 @@ import {
   ValueProblem,
 } from '../../../core/objects/field-values.ts';
 import { objectErrors } from '../../../core/objects/object-errors.ts';
-import { OWN_FIELDS } from '../../../core/objects/object-model.ts';
+import { OWN_FIELDS, USER_FIELDS } from '../../../core/objects/object-model.ts';
 import type { RecordFilter } from '../../../lib/filter.ts';
 
 const MAX_FIELDS = 16;
 const MAX_KEY = 64;
 const MAX_LENGTH = 8192;
 const MAX_VALUES = 128;
+const MAX_NESTED = 4;
 const MAX_TEXT = 128;
 const KM_PER_MILE = 1.609344;
 const DEFAULT_KM = 100 * KM_PER_MILE;
@@ -44,15 +47,39 @@ const SCALARS: readonly QueriedField['type'][] = [
   'id',
 ];
 
+/** A class by its name; throws when there is none. */
+export type ResolveClass = (name: string) => Promise<ObjectClass>;
+
+/** What fields are looked for in: a class, or the end users with their profiles. */
+type Queried = { of: ObjectClass; isUser?: boolean };
+
 /** `{"field": {"_lookup": value}}`, all of which must hold, as a filter; undefined for an empty query. */
-export function parseQuery(texts: readonly string[], of: ObjectClass): RecordFilter | undefined {
+export async function parseQuery(
+  texts: readonly string[],
+  of: ObjectClass,
+  resolve: ResolveClass,
+): Promise<RecordFilter | undefined> {
   const filters: RecordFilter[] = [];
+  let nested = 0;
+  const parseNested = async (field: QueriedField, value: unknown): Promise<RecordFilter> => {
+    if (++nested > MAX_NESTED) throw objectErrors.query(`Too many nested queries defined (exceeds ${MAX_NESTED}).`);
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrongType('is', field.name);
+    const target = await resolveTarget(field, of, resolve);
+    const parts: RecordFilter[] = [];
+    for (const [name, lookups] of Object.entries(value))
+      parts.push(
+        ...(await parseField(name, lookups, target, () => {
+          throw objectErrors.query('Double nested queries are not allowed.');
+        })),
+      );
+    return { field: field.name, refersTo: { all: parts } };
+  };
   for (const text of texts) {
     if (text.length > MAX_LENGTH) throw objectErrors.query('Query passed in invalid format.');
     const query = parseJson(text);
     const fields = Object.entries(query);
     if (fields.length > MAX_FIELDS) throw objectErrors.query(`Too many keys defined (exceeds ${MAX_FIELDS}).`);
-    for (const [name, lookups] of fields) filters.push(...parseField(name, lookups, of));
+    for (const [name, lookups] of fields) filters.push(...(await parseField(name, lookups, { of }, parseNested)));
   }
   return filters.length === 0 ? undefined : { all: filters };
 }
@@ -69,20 +96,47 @@ function parseJson(text: string): object {
   return query;
 }
 
-function parseField(name: string, lookups: unknown, of: ObjectClass): RecordFilter[] {
-  const field = name.length <= MAX_KEY ? findField(name, of) : undefined;
+async function resolveTarget({ name }: QueriedField, of: ObjectClass, resolve: ResolveClass): Promise<Queried> {
+  const field = of.fields.find((one) => one.name === name);
+  const target = field && targetOf(field, of);
+  if (target === of.name) return { of };
+  const found = await resolve(target ?? PROFILE_CLASS).catch((error: unknown) => {
+    if (!(error instanceof AppError) || error.kind !== 'not-found') throw error;
+    throw objectErrors.query(`Referenced class "${target}" does not exist.`);
+  });
+  return { of: found, isUser: target === undefined };
+}
+
+async function parseField(
+  name: string,
+  lookups: unknown,
+  queried: Queried,
+  parseNested: (field: QueriedField, value: unknown) => Promise<RecordFilter>,
+): Promise<RecordFilter[]> {
+  const field = name.length <= MAX_KEY ? findField(name, queried) : undefined;
   if (!field) throw objectErrors.query(`Invalid field name defined: "${name}".`);
   if (typeof lookups !== 'object' || lookups === null || Array.isArray(lookups))
     throw objectErrors.query(`Invalid field "${name}" lookup type. Expected JSON object.`);
-  return Object.entries(lookups).map(([lookup, value]) => {
-    const filter = lookup.startsWith('_') ? parseLookup(field, lookup.slice(1), value) : undefined;
+  const filters: RecordFilter[] = [];
+  for (const [lookup, value] of Object.entries(lookups)) {
+    const isNested = lookup === '_is' && (field.type === 'reference' || field.type === 'relation');
+    const filter = isNested
+      ? await parseNested(field, value)
+      : lookup.startsWith('_')
+        ? parseLookup(field, lookup.slice(1), value)
+        : undefined;
     if (!filter) throw objectErrors.query(`Invalid lookup "${lookup}" defined for field "${name}".`);
-    return filter;
-  });
+    filters.push(filter);
+  }
+  return filters;
 }
 
-function findField(name: string, of: ObjectClass): QueriedField | undefined {
-  if (Object.hasOwn(OWN_FIELDS, name)) {
+function findField(name: string, { of, isUser }: Queried): QueriedField | undefined {
+  if (isUser && Object.hasOwn(USER_FIELDS, name)) {
+    const kind = USER_FIELDS[name as keyof typeof USER_FIELDS];
+    return { name, type: kind === 'date' ? 'datetime' : kind === 'text' ? 'string' : 'id', isOwn: false };
+  }
+  if (!isUser && Object.hasOwn(OWN_FIELDS, name)) {
     const kind = OWN_FIELDS[name as keyof typeof OWN_FIELDS];
     const type = kind === 'date' ? 'datetime' : kind === 'text' ? 'string' : 'id';
     return { name, type, isOwn: true };

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type SyncanoAnswer, type SyncanoServer, syncanoServer } from '../../../../test/support/syncano.ts';
+import { sql } from '../../../db/sql.ts';
 
 type Listing = { next: string | null; prev: string | null; objects: { id: number }[]; objects_count?: number };
 
@@ -323,4 +324,90 @@ test('a wrong query is refused under its name', async (t) => {
     const answer = await server.call('GET', `${OBJECTS}?query=${encodeURIComponent(query)}`);
     assert.deepEqual([answer.status, answer.body], [400, { query: text }], query);
   }
+});
+
+test('a filter on references asks about what they lead to, as far as the caller sees it', async (t) => {
+  const server = await syncanoServer(t);
+  const { call } = server;
+  await bookClass(server);
+  await call('PATCH', 'classes/user_profile/', { schema: [{ name: 'city', type: 'string', filter_index: true }] });
+  const jane = await call<{ id: number; user_key: string }>('POST', 'users/', {
+    username: 'Jane',
+    password: 'p',
+    profile: { city: 'Bath' },
+  });
+  const ids: number[] = [];
+  for (const row of [{ title: 'Emma', pages: 1, author: jane.body.id }, { title: 'Persuasion', pages: 2 }, {}])
+    ids.push((await call<{ id: number }>('POST', OBJECTS, row)).body.id);
+  await call('PATCH', `${OBJECTS}${ids[2]}/`, { similar: [ids[0], ids[1]] });
+  const cases: [object, number[]][] = [
+    [{ author: { _is: { username: { _eq: 'jane' } } } }, [0]],
+    [{ author: { _is: { username: { _startswith: 'x' } } } }, []],
+    [{ author: { _is: { city: { _eq: 'Bath' }, id: { _eq: jane.body.id } } } }, [0]],
+    [{ similar: { _is: { title: { _eq: 'Emma' } } } }, [2]],
+    [{ similar: { _is: { pages: { _gt: 5 } } } }, []],
+    [{ similar: { _is: { title: { _in: ['Emma'] } } }, author: { _exists: false } }, [2]],
+  ];
+  const list = (query: object, headers?: Record<string, string>) =>
+    call<Listing>(
+      'GET',
+      `${OBJECTS}?include_count=1&query=${encodeURIComponent(JSON.stringify(query))}`,
+      undefined,
+      headers,
+    );
+  for (const [query, expected] of cases) {
+    const { text, body } = await list(query);
+    assert.deepEqual(
+      body.objects?.map(({ id }) => ids.indexOf(id)),
+      expected,
+      `${JSON.stringify(query)} ${text}`,
+    );
+    assert.equal(body.objects_count, expected.length);
+  }
+  const wrong: [object, string][] = [
+    [
+      { similar: { _is: { author: { _is: { username: { _eq: 'jane' } } } } } },
+      'Double nested queries are not allowed.',
+    ],
+    [{ similar: { _is: 1 } }, 'Invalid value type provided for "is" lookup of field "similar".'],
+    [{ title: { _is: {} } }, 'Invalid lookup "_is" defined for field "title".'],
+    [{ author: { _is: { title: { _eq: 'x' } } } }, 'Invalid field name defined: "title".'],
+  ];
+  for (const [query, text] of wrong) assert.deepEqual((await list(query)).body, { query: text });
+  // Objects that nobody else sees must not be found out by what leads to them.
+  const key = { 'x-api-key': await server.server.issueApiKey({}), 'x-user-key': jane.body.user_key };
+  await call('PATCH', `${OBJECTS}${ids[2]}/`, { other_permissions: 'read' });
+  assert.deepEqual((await list({}, key)).body.objects.length, 1);
+  assert.deepEqual((await list({ similar: { _is: { title: { _eq: 'Emma' } } } }, key)).body.objects, []);
+  assert.equal((await list({ author: { _is: { username: { _eq: 'jane' } } } }, key)).status, 200);
+});
+
+test('a listing that takes too long is ended', async (t) => {
+  const { call, server } = await syncanoServer(t);
+  await call('POST', 'classes/', { name: 'book', schema: [{ name: 'title', type: 'string', filter_index: true }] });
+  await call('POST', OBJECTS, { title: 'x' });
+  const { id } = await server.core.classes.get(server.actor, 'book');
+  await server.db.transaction(async (tx) => {
+    await tx.query(sql`lock table ${sql.name('objects', `c${id}`)} in access exclusive mode`);
+    const slow = await call('GET', `${OBJECTS}?query=${encodeURIComponent('{"title":{"_contains":"y"}}')}`);
+    assert.deepEqual(
+      [slow.status, slow.body],
+      [408, { detail: 'Requested query took too long. Timeout was reached.' }],
+    );
+  });
+  assert.equal((await call<Listing>('GET', `${OBJECTS}?order_by=-id`)).body.objects.length, 1);
+});
+
+test('NUL characters are refused wherever they come', async (t) => {
+  const { call } = await syncanoServer(t);
+  for (const path of [
+    'classes/%00/',
+    'classes/%00/objects/',
+    'classes/?last_pk=%00',
+    'classes/?name__startswith=%00',
+  ]) {
+    const { status } = await call('GET', path);
+    assert.ok(status === 404 || status === 400, `${path} ${status}`);
+  }
+  assert.equal((await call('POST', 'user/auth/', { username: '\0', password: 'x' })).status, 401);
 });

@@ -20,7 +20,7 @@ export function registerObjectRoutes(app: FastifyInstance, deps: SyncanoDeps): v
     const className = pathText(request, 'class');
     const page = parsePage(request);
     const choice = parseFieldChoice(request);
-    const query = await parseObjectQuery(request, page, () => classes.resolve(actor, className));
+    const query = await parseObjectQuery(request, page, className, (name) => classes.resolve(actor, name));
     const instance = await deps.instanceName(actor);
     const [found, count] = await Promise.all([
       objects.list(actor, className, query),
