@@ -8,9 +8,12 @@ import { packageRoot } from '../../src/lib/package-root.ts';
 
 export type BenchServer = { url: string; token: string; dataDirectory: string; pid: number; stop(): Promise<void> };
 
-/** A platform of its own on a free port, on embedded defaults, as `millrace up` starts it; its data is removed by stop(). */
-export async function startServer(): Promise<BenchServer> {
-  const dataDirectory = mkdtempSync(path.join(tmpdir(), 'millrace-bench-'));
+/**
+ * A platform of its own on a free port, on embedded defaults, as `millrace up` starts it. Its data is removed by stop(),
+ * unless it was given a folder.
+ */
+export async function startServer(given?: string): Promise<BenchServer> {
+  const dataDirectory = given ?? mkdtempSync(path.join(tmpdir(), 'millrace-bench-'));
   const child = spawn(
     process.execPath,
     [path.join(packageRoot, 'bin/millrace.js'), 'up', '--data', dataDirectory, '--port', '0', '--json'],
@@ -25,7 +28,7 @@ export async function startServer(): Promise<BenchServer> {
     pid: child.pid ?? 0,
     stop: async () => {
       await stopChild(child);
-      rmSync(dataDirectory, { recursive: true, force: true });
+      if (given === undefined) rmSync(dataDirectory, { recursive: true, force: true });
     },
   };
 }
