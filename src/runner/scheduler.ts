@@ -88,7 +88,8 @@ class SleepingScheduler implements Scheduler {
       const { schedule, dueAt, lagMs, outcome, jobId, error } = handled;
       const fields = { scheduleId: schedule.id, dueAt: dueAt.toISOString(), lagMs, outcome, jobId };
       if (error?.kind === 'internal') log.error({ ...fields, err: error.cause ?? error }, 'a schedule failed');
-      else log.info({ ...fields, ...(error && { reason: error.message }) }, 'a schedule was due');
+      else if (error) log.warn({ ...fields, reason: error.message }, 'a schedule could not start');
+      else log.debug(fields, 'a schedule was due');
     }
   }
 

@@ -99,19 +99,25 @@ export class Occurrences {
   async #start(tx: Transaction, schedule: Schedule, now: Date): Promise<Handled> {
     const { identity, starters } = this.#parts;
     const dueAt = schedule.nextRunAt ?? now;
-    const { projectId, branchId, token, target } = schedule;
+    const { projectId, branchId, token, target, isEnabled, problem } = schedule;
+    const lagMs = now.getTime() - dueAt.getTime();
+    if (schedule.lastDueAt?.getTime() === dueAt.getTime()) {
+      // Somebody with a clock that is behind has changed the schedule, and reckoned the time that was just handled.
+      const nextRunAt = nextTime(schedule.recurrence, dueAt, now);
+      await moveOn(tx, schedule.id, { nextRunAt, lastDueAt: dueAt, problem, isEnabled });
+      return { schedule, dueAt, lagMs, outcome: 'skipped' };
+    }
     const actor = await identity.actorForJob({ projectId, branchId, token, runId: undefined, origin: {} }, tx);
     const starter = Object.hasOwn(starters.byComponent, target.componentId)
       ? starters.byComponent[target.componentId]
       : undefined;
     const dedupeKey = `schedule:${schedule.id}:${dueAt.toISOString()}`;
     const start = await (starter ?? starters.other)(tx, actor, { schedule, dueAt, now, dedupeKey });
-    const done = { schedule, dueAt, lagMs: now.getTime() - dueAt.getTime(), outcome: start.outcome };
-    const { isEnabled } = schedule;
+    const done = { schedule, dueAt, lagMs, outcome: start.outcome };
     if (start.outcome === 'postponed') {
       // The same moment again would be a loop.
       const nextRunAt = new Date(Math.max(start.until.getTime(), now.getTime() + 1000));
-      await moveOn(tx, schedule.id, { nextRunAt, lastDueAt: undefined, problem: schedule.problem, isEnabled });
+      await moveOn(tx, schedule.id, { nextRunAt, lastDueAt: undefined, problem, isEnabled });
       return done;
     }
     const nextRunAt = nextTime(schedule.recurrence, dueAt, now);

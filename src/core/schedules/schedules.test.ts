@@ -108,6 +108,21 @@ test('what was missed while nobody looked happens once', async (t) => {
   assert.equal((await schedules.get(actor, interval)).nextRunAt?.toISOString(), '2026-01-09T17:45:30.000Z');
 });
 
+test('a time that was handled does not come again by a clock that is behind', async (t) => {
+  const { at, make, handleAll, jobsOf, schedules, actor } = await setUp(t);
+  at('2026-01-01T00:30:00Z');
+  const { id } = await make();
+  at('2026-01-01T01:00:00Z');
+  assert.deepEqual(await handleAll(), ['started']);
+  at('2026-01-01T00:59:58Z');
+  await schedules.update(actor, id, { isEnabled: false });
+  await schedules.update(actor, id, { isEnabled: true });
+  at('2026-01-01T01:00:00Z');
+  assert.deepEqual(await handleAll(), ['skipped']);
+  assert.equal((await jobsOf()).length, 1);
+  assert.equal((await schedules.get(actor, id)).nextRunAt?.toISOString(), '2026-01-01T02:00:00.000Z');
+});
+
 test('20 schedulers at once start each of 40 schedules once', async (t) => {
   const { db, at, make, jobsOf, occurrences } = await setUp(t);
   at('2026-01-01T00:30:00Z');

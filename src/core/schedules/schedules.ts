@@ -47,7 +47,7 @@ export class Schedules {
 
   async create(actor: Actor, input: NewSchedule): Promise<Schedule> {
     const { db, targets } = this.#parts;
-    await this.#assertMayRun(actor, input.target);
+    assertMayRun(actor, input.target);
     await targets.get(actor, input.target);
     const now = this.#parts.clock.now();
     assertRecurrence(input.recurrence, now);
@@ -92,23 +92,22 @@ export class Schedules {
   async update(actor: Actor, id: number, patch: SchedulePatch, filter: ScheduleFilter = {}): Promise<Schedule> {
     const { db, targets, clock } = this.#parts;
     const before = await this.get(actor, id, filter);
-    const target = patch.target ?? before.target;
-    await this.#assertMayRun(actor, before.target);
-    await this.#assertMayRun(actor, target);
-    if (patch.target) await targets.get(actor, target);
+    assertMayRun(actor, before.target);
+    if (patch.target) {
+      assertMayRun(actor, patch.target);
+      await targets.get(actor, patch.target);
+    }
     const now = clock.now();
     if (patch.recurrence) assertRecurrence(patch.recurrence, now);
     return db.transaction(async (tx) => {
-      const current = await store.findSchedule(tx, actor.projectId, id, { ...filter, lock: true });
-      if (!current) throw scheduleErrors.notFound(id);
-      if (current.definition) throw scheduleErrors.defined(id);
+      const current = await this.#lockOwn(tx, actor, id, filter);
       const recurrence = patch.recurrence ?? current.recurrence;
       const isEnabled = patch.isEnabled ?? (current.isEnabled || current.problem !== undefined);
       const goesOn = current.isEnabled && isEnabled && isSame(recurrence, current.recurrence);
       const changed = await store.updateSchedule(tx, id, {
         name: patch.name ?? current.name,
         description: patch.description ?? current.description,
-        target,
+        target: patch.target ?? current.target,
         input: patch.input ?? current.input,
         definition: undefined,
         recurrence,
@@ -122,12 +121,9 @@ export class Schedules {
   }
 
   async delete(actor: Actor, id: number, filter: ScheduleFilter = {}): Promise<void> {
-    const before = await this.get(actor, id, filter);
-    await this.#assertMayRun(actor, before.target);
+    assertMayRun(actor, (await this.get(actor, id, filter)).target);
     await this.#parts.db.transaction(async (tx) => {
-      const current = await store.findSchedule(tx, actor.projectId, id, { ...filter, lock: true });
-      if (!current) throw scheduleErrors.notFound(id);
-      if (current.definition) throw scheduleErrors.defined(id);
+      const current = await this.#lockOwn(tx, actor, id, filter);
       await store.deleteSchedule(tx, id);
       await this.#changed(tx, actor, current, 'schedule.deleted', 'was deleted');
     });
@@ -187,8 +183,13 @@ export class Schedules {
     return () => this.#listeners.delete(listener);
   }
 
-  async #assertMayRun(actor: Actor, { componentId }: ScheduleTarget): Promise<void> {
-    assertAllowed(canRunComponent(actor, componentId));
+  /** One that stands for itself, and that the actor may change as it is now. */
+  async #lockOwn(tx: Transaction, actor: Actor, id: number, filter: ScheduleFilter): Promise<Schedule> {
+    const current = await store.findSchedule(tx, actor.projectId, id, { ...filter, lock: true });
+    if (!current) throw scheduleErrors.notFound(id);
+    assertMayRun(actor, current.target);
+    if (current.definition) throw scheduleErrors.defined(id);
+    return current;
   }
 
   async #changed(
@@ -240,6 +241,10 @@ export function scheduleEvent(
       nextRunAt: schedule.nextRunAt?.toISOString() ?? null,
     },
   };
+}
+
+function assertMayRun(actor: Actor, { componentId }: ScheduleTarget): void {
+  assertAllowed(canRunComponent(actor, componentId));
 }
 
 function isSame(a: Recurrence, b: Recurrence): boolean {
