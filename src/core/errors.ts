@@ -94,5 +94,10 @@ export const errors = {
         cause,
       },
     ),
+  /** Whatever checks its texts itself says which one; this is for those that nobody checked. */
+  unstorableText: (cause?: unknown) =>
+    new AppError('invalid', 'request.unstorable-text', 'A text has a character that cannot be stored, such as NUL.', {
+      cause,
+    }),
   internal: (message: string, cause?: unknown) => new AppError('internal', 'internal', message, { cause }),
 };

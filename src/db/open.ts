@@ -66,12 +66,12 @@ class PooledDatabase implements Database {
     try {
       return await runQuery<Row>(this.#pool, this.#statements, query);
     } catch (error) {
-      if (!isStaleStatement(error)) throw toUnavailable(error);
+      if (!isStaleStatement(error)) throw translate(error);
     }
     try {
       return await runQuery<Row>(this.#pool, this.#statements, query);
     } catch (error) {
-      throw toUnavailable(error);
+      throw translate(error);
     }
   }
 
@@ -83,7 +83,7 @@ class PooledDatabase implements Database {
     try {
       await this.#pool.query('select 1');
     } catch (error) {
-      throw toUnavailable(error);
+      throw translate(error);
     }
   }
 
@@ -92,7 +92,7 @@ class PooledDatabase implements Database {
       try {
         return await this.#attempt(body, options);
       } catch (error) {
-        if (attempt >= MAX_ATTEMPTS || !isRetried(error)) throw toUnavailable(error);
+        if (attempt >= MAX_ATTEMPTS || !isRetried(error)) throw translate(error);
         this.#log.debug({ err: error, attempt }, 'the transaction is tried again');
         await new Promise((resolve) => setTimeout(resolve, backoffMs(attempt, RETRY)));
       }
@@ -273,9 +273,14 @@ function codeOf(error: unknown): string | undefined {
 /** Node's and the driver's own words for a connection that is not there. The driver gives some of them no code. */
 const NETWORK_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN']);
 
-function toUnavailable(error: unknown): unknown {
+/** Texts from outside that PostgreSQL cannot keep: NUL as such, and as `\u0000` in JSON. */
+const UNSTORABLE_CODES = new Set(['22021', '22P05']);
+
+/** What is said to be wrong by code and is no bug of ours, in the words of the core. */
+function translate(error: unknown): unknown {
   if (error instanceof AppError || !(error instanceof Error)) return error;
   const code = (error as { code?: unknown }).code;
+  if (error instanceof pg.DatabaseError && UNSTORABLE_CODES.has(String(code))) return errors.unstorableText(error);
   const isConnection =
     error instanceof pg.DatabaseError
       ? typeof code === 'string' && (/^(08|57P0|53300)/.test(code) || RETRIED_CODES.has(code))

@@ -2,7 +2,11 @@ import { readFileSync } from 'node:fs';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { Logger } from 'pino';
 import type { Core } from '../core/core.ts';
-import { isAirbytePath, registerAirbyte } from '../dialects/airbyte/index.ts';
+import {
+  answerFrameworkError as answerAirbyteFrameworkError,
+  isAirbytePath,
+  registerAirbyte,
+} from '../dialects/airbyte/index.ts';
 import { takeBranch } from '../dialects/keboola/branch.ts';
 import { answerFrameworkError, isKeboolaPath, registerKeboola } from '../dialects/keboola/index.ts';
 import { connectionUrl, findService, prefixOfHost, urlOfService } from '../dialects/keboola/services.ts';
@@ -71,8 +75,10 @@ export async function createHttpServer({ config, core, health, log }: HttpServer
     rewriteUrl: (raw) =>
       splitV1(takeBranch(`${prefixOfHost(raw.headers.host, config.hostSuffixes)}${raw.url ?? '/'}`, raw)),
     frameworkErrors: (error, request, reply) => {
-      const answer = isSyncanoPath(request.raw.url ?? '') ? answerSyncanoFrameworkError : answerFrameworkError;
-      answer(error, request, reply as never);
+      const url = request.raw.url ?? '';
+      if (isSyncanoPath(url)) answerSyncanoFrameworkError(error, request, reply as never);
+      else if (isAirbytePath(url)) answerAirbyteFrameworkError(error, request, reply as never);
+      else answerFrameworkError(error, request, reply as never);
     },
     schemaController: { compilersFactory: { buildValidator: buildLateValidators as never } },
     routerOptions: {

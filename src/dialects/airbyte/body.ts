@@ -25,16 +25,20 @@ function parseJson(text: string): unknown {
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw airbyteErrors.malformed('The request body must be a JSON object.');
-  return withoutNulls(value);
+  return cleaned(value, 0, false);
 }
 
+/** Far beyond what any connector asks for, and far from where walking through a body would exhaust the stack. */
+const MAX_DEPTH = 200;
+
 /** Clients write null for what they leave out. What is in a connector's configuration is not ours to change. */
-function withoutNulls(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutNulls);
+function cleaned(value: unknown, depth: number, keepsNulls: boolean): unknown {
   if (typeof value !== 'object' || value === null) return value;
+  if (depth > MAX_DEPTH) throw airbyteErrors.malformed('The request body is nested too deeply.');
+  if (Array.isArray(value)) return value.map((item) => cleaned(item, depth + 1, keepsNulls));
   return Object.fromEntries(
     Object.entries(value)
-      .filter(([key, member]) => member !== null && key !== '__proto__')
-      .map(([key, member]) => [key, key === 'configuration' ? member : withoutNulls(member)]),
+      .filter(([key, member]) => (keepsNulls || member !== null) && key !== '__proto__')
+      .map(([key, member]) => [key, cleaned(member, depth + 1, keepsNulls || key === 'configuration')]),
   );
 }

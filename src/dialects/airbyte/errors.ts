@@ -53,6 +53,15 @@ export function sendError(thrown: unknown, request: FastifyRequest, reply: Fasti
   return reply.code(status).type('application/json').send(body);
 }
 
+/** Answers what Fastify refuses before it looks for a route. No hook runs for these. */
+export function answerFrameworkError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  reply.hijack();
+  const { status, body } = describeError(thrown, request);
+  const text = JSON.stringify(body);
+  reply.raw.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
+  reply.raw.end(text);
+}
+
 export const airbyteErrors = {
   malformed: (message: string, cause?: unknown) => new AppError('invalid', 'request.malformed', message, { cause }),
   unprocessable: (message: string) => new AppError('invalid', 'request.unprocessable', message),

@@ -9,6 +9,9 @@ import { registerConnectorRoutes } from './connector-routes.ts';
 import { registerDefinitionRoutes } from './definition-routes.ts';
 import type { AirbyteApp, AirbyteDeps } from './deps.ts';
 import { airbyteErrors, sendError } from './errors.ts';
+
+export { answerFrameworkError } from './errors.ts';
+
 import { registerJobRoutes } from './job-routes.ts';
 import { registerWorkspaceRoutes } from './workspace-routes.ts';
 
