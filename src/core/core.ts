@@ -15,6 +15,7 @@ import type { Objects } from './objects/objects.ts';
 import type { Projects } from './projects/projects.ts';
 import type { Occurrences } from './schedules/occurrences.ts';
 import type { Schedules } from './schedules/schedules.ts';
+import type { ScriptEndpoints } from './scripts/script-endpoints.ts';
 import type { Scripts } from './scripts/scripts.ts';
 import type { Secrets } from './secrets/secrets.ts';
 import type { Buckets } from './tables/buckets.ts';
@@ -41,6 +42,7 @@ export type Core = {
   connections: Connections;
   syncs: Syncs;
   scripts: Scripts;
+  scriptEndpoints: ScriptEndpoints;
   metadata: ObjectMetadata;
   workspaces: Workspaces;
   classes: Classes;

@@ -13,6 +13,7 @@ import { EndUsers } from '../core/objects/end-users.ts';
 import { ObjectLoads } from '../core/objects/object-loads.ts';
 import { Objects } from '../core/objects/objects.ts';
 import { Projects } from '../core/projects/projects.ts';
+import { ScriptEndpoints } from '../core/scripts/script-endpoints.ts';
 import { Scripts, scriptStarters } from '../core/scripts/scripts.ts';
 import { Secrets } from '../core/secrets/secrets.ts';
 import { Buckets } from '../core/tables/buckets.ts';
@@ -91,6 +92,7 @@ export async function composeCore({
       configurations,
       ...connecting,
       scripts,
+      scriptEndpoints: new ScriptEndpoints({ configurations, identity, projects, scripts }),
       metadata: new ObjectMetadata({ db, events, clock }),
       workspaces: new Workspaces({ db, events, secrets, provisioners, clock }),
       classes,

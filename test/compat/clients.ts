@@ -7,3 +7,4 @@ export const NODE_BLOB_CLIENT = ['@azure/storage-blob@12.31.0'];
 export const PYTHON_AIRBYTE_CLIENT = ['airbyte-api==1.0.1'];
 /** A connector of other makers, whose program runs here. */
 export const PYTHON_CONNECTOR = 'airbyte-source-faker==7.2.1';
+export const SYNCANO_CLIENT = ['syncano@1.0.30'];

@@ -21,6 +21,7 @@ import { ObjectLoads } from '../../src/core/objects/object-loads.ts';
 import { Objects } from '../../src/core/objects/objects.ts';
 import type { Credentials, ProjectCredentials } from '../../src/core/projects/credentials.ts';
 import { Projects } from '../../src/core/projects/projects.ts';
+import { ScriptEndpoints } from '../../src/core/scripts/script-endpoints.ts';
 import { Scripts, scriptStarters } from '../../src/core/scripts/scripts.ts';
 import { Secrets } from '../../src/core/secrets/secrets.ts';
 import { Buckets } from '../../src/core/tables/buckets.ts';
@@ -119,6 +120,7 @@ export async function keboolaServer(
     configurations,
     ...connecting,
     scripts,
+    scriptEndpoints: new ScriptEndpoints({ configurations, identity, projects, scripts }),
     metadata: new ObjectMetadata({ db, events, clock }),
     workspaces: new Workspaces({ db, events, secrets, provisioners: await testProvisioners(t, options.mysqlUrl) }),
     classes,

@@ -16,6 +16,7 @@ import { Classes } from '../../src/core/objects/classes.ts';
 import { EndUsers } from '../../src/core/objects/end-users.ts';
 import { ObjectLoads } from '../../src/core/objects/object-loads.ts';
 import { Objects } from '../../src/core/objects/objects.ts';
+import { ScriptEndpoints } from '../../src/core/scripts/script-endpoints.ts';
 import { Scripts, scriptStarters } from '../../src/core/scripts/scripts.ts';
 import { Buckets } from '../../src/core/tables/buckets.ts';
 import { Lakes } from '../../src/core/tables/lakes.ts';
@@ -118,6 +119,12 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
     ...connecting,
     workspaces: new Workspaces({ db, events, secrets, provisioners: {} }),
     scripts,
+    scriptEndpoints: new ScriptEndpoints({
+      configurations,
+      identity: project.identity,
+      projects: project.projects,
+      scripts,
+    }),
     classes,
     objects,
     objectLoads: new ObjectLoads({ db, events, classes, objects }),

@@ -20,11 +20,13 @@ const row = `${config}/rows/:rowId`;
 const instance = '/v1.1/instances/:instance';
 const objectClass = `${instance}/classes/:class`;
 const object = `${objectClass}/objects/:id`;
+const endpoints = `${instance}/endpoints/scripts`;
 const scripts = `${instance}/snippets/scripts`;
 const ofInstance = (ids: Ids) => ({ instance: ids.instance });
 const ofClass = (ids: Ids) => ({ instance: ids.instance, class: ids.className });
 const ofObject = (ids: Ids) => ({ ...ofClass(ids), id: ids.objectId });
 const ofEndUser = (ids: Ids) => ({ instance: ids.instance, id: ids.endUserId });
+const ofEndpoint = (ids: Ids) => ({ instance: ids.instance, name: ids.endpointName });
 const ofScript = (ids: Ids) => ({ instance: ids.instance, id: ids.scriptId });
 const schedules = `${instance}/schedules`;
 const ofSchedule = (ids: Ids) => ({ instance: ids.instance, id: ids.scheduleId });
@@ -252,6 +254,22 @@ export const MATRIX: Record<string, Call> = {
     params: (ids) => ({ ...ofScript(ids), schedule: ids.scheduleId, trace: ids.scheduleTraceId }),
   },
   [`GET ${scripts}/:id/traces/:trace`]: { params: (ids) => ({ ...ofScript(ids), trace: ids.traceId }) },
+  [`GET ${instance}/snippets`]: { params: ofInstance },
+  [`GET ${instance}/endpoints`]: { params: ofInstance },
+  [`GET ${endpoints}`]: { params: ofInstance },
+  [`POST ${endpoints}`]: { params: ofInstance, body: (ids) => ({ name: 'mine', script: ids.scriptId }) },
+  [`GET ${endpoints}/:name`]: { params: ofEndpoint },
+  [`PUT ${endpoints}/:name`]: { params: ofEndpoint, body: (ids) => ({ script: ids.scriptId }) },
+  [`PATCH ${endpoints}/:name`]: { params: ofEndpoint, body: () => ({ description: 'x' }) },
+  [`DELETE ${endpoints}/:name`]: { params: ofEndpoint },
+  [`GET ${endpoints}/:name/run`]: { params: ofEndpoint },
+  [`POST ${endpoints}/:name/run`]: { params: ofEndpoint },
+  [`POST ${endpoints}/:name/reset_link`]: { params: ofEndpoint },
+  [`GET ${endpoints}/:name/traces`]: { params: ofEndpoint },
+  [`GET ${endpoints}/:name/traces/:trace`]: { params: (ids) => ({ ...ofEndpoint(ids), trace: ids.traceId }) },
+  // Open to whoever knows the link, which B does not.
+  [`GET ${endpoints}/p/:link/:name`]: { params: (ids) => ({ ...ofEndpoint(ids), link: 'a'.repeat(40) }) },
+  [`POST ${endpoints}/p/:link/:name`]: { params: (ids) => ({ ...ofEndpoint(ids), link: 'a'.repeat(40) }) },
   [`POST ${instance}/batch`]: { params: ofInstance, body: () => ({ requests: [] }) },
 
   'GET /manage/tokens/verify': none,

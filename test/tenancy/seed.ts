@@ -35,7 +35,8 @@ export type Ids = Record<
   | 'scriptId'
   | 'scheduleId'
   | 'scheduleTraceId'
-  | 'traceId',
+  | 'traceId'
+  | 'endpointName',
   string
 >;
 
@@ -104,6 +105,8 @@ export async function seedTenant(server: KeboolaServer, token: string): Promise<
   const schedule = await makeBelow('schedules', { label: MARKER, script: script.id, interval_sec: 30 });
   await server.db.query(sql`update schedules set next_run_at = now() where id = ${schedule.id}`);
   const fired = await server.core.occurrences.handleNext();
+  const endpoint = { name: 'zebra-endpoint', script: script.id, public: true, description: MARKER };
+  await makeBelow('endpoints/scripts', endpoint);
   const trace = await makeBelow(`snippets/scripts/${script.id}/run`, { payload: { marker: MARKER } });
   return {
     ...connectors,
@@ -115,6 +118,7 @@ export async function seedTenant(server: KeboolaServer, token: string): Promise<
     scheduleId: String(schedule.id),
     scheduleTraceId: String(fired?.jobId),
     traceId: String(trace.id),
+    endpointName: endpoint.name,
     tokenId: plainToken.id,
     branchId: String(actor.branchId),
     bucketId: bucket.id,
@@ -199,4 +203,5 @@ export const UNKNOWN: Ids = {
   scheduleId: '987654337',
   scheduleTraceId: '987654338',
   traceId: '987654336',
+  endpointName: 'no-such-endpoint',
 };

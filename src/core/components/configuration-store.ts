@@ -66,6 +66,18 @@ export async function findConfiguration(
   return row && toConfiguration(row);
 }
 
+/** The same in the default branch of a project. */
+export async function findInProject(
+  db: Db,
+  projectId: number,
+  { componentId, configurationId }: ConfigurationAddress,
+): Promise<Configuration | undefined> {
+  const row = await db.one<ConfigurationColumns>(sql`
+    ${CONFIGURATIONS} join branches b on b.id = c.branch_id and b.is_default
+    where b.project_id = ${projectId} and c.component_id = ${componentId} and c.id = ${configurationId}`);
+  return row && toConfiguration(row);
+}
+
 /** As `findConfiguration`; changes of the configuration and its rows then wait for each other. */
 export async function lockConfiguration(
   tx: Db,

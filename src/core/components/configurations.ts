@@ -102,6 +102,15 @@ export class Configurations {
     return this.#complete(db, configuration);
   }
 
+  /**
+   * One of the project's default branch, undefined for those in the trash too. For the platform itself, which acts in the
+   * name of whoever made it: no right is asked for.
+   */
+  async findOwn(projectId: number, address: ConfigurationAddress): Promise<Configuration | undefined> {
+    const found = await store.findInProject(this.#parts.db, projectId, address);
+    return found?.isDeleted ? undefined : found;
+  }
+
   /** An id that lies in the trash comes back with the new content, without rows, and goes on counting versions. */
   async create(actor: Actor, componentId: string, input: NewConfiguration): Promise<Configuration> {
     assertCanWrite(actor, componentId);

@@ -135,10 +135,15 @@ export class Identity {
     },
     db: Db = this.#db,
   ): Promise<Actor> {
-    const token = await findToken(db, job.projectId, job.token.id, JOB_TOKENS);
-    if (!token || !this.#isUsable(token)) throw identityErrors.tokenGone(job.token.id);
-    const actor = this.#actorOf(token, { runId: job.runId, origin: job.origin });
+    const actor = await this.actorOfToken(job.projectId, job.token.id, { runId: job.runId, origin: job.origin }, db);
     return this.selectBranch(actor, job.branchId, db);
+  }
+
+  /** The same for what somebody has left to be done in his name. Throws when the token is not valid any more. */
+  async actorOfToken(projectId: number, tokenId: number, call: CallOrigin, db: Db = this.#db): Promise<Actor> {
+    const token = await findToken(db, projectId, tokenId, JOB_TOKENS);
+    if (!token || !this.#isUsable(token)) throw identityErrors.tokenGone(tokenId);
+    return this.#actorOf(token, call);
   }
 
   /** The same actor, working in another branch of its project. */

@@ -48,6 +48,12 @@ export async function listProjects(db: Db, memberId: number | undefined): Promis
   return (await db.query<ProjectRow>(sql`${SELECT}${member} order by p.id`)).map(toProject);
 }
 
+/** Of a project that still exists. */
+export async function findIdOfSlug(db: Db, slug: string): Promise<number | undefined> {
+  const row = await db.one<{ id: number }>(sql`select id from projects where slug = ${slug} and deleted_at is null`);
+  return row?.id;
+}
+
 /** Undefined when the slug is taken, also by a deleted project. */
 export async function insertProject(
   db: Db,

@@ -12,6 +12,7 @@ import { type Branch, isSlug, type Project, type ProjectOwner, slugify } from '.
 import {
   findFirstAdmin,
   findFirstOrganization,
+  findIdOfSlug,
   findOwner,
   findProject,
   freeSlug,
@@ -62,6 +63,11 @@ export class Projects {
       if (organizationId === undefined) throw new Error('the database has no organization: bootstrap did not run');
       return this.#create(tx, organizationId, { id: manager.personId, email: manager.email }, input);
     });
+  }
+
+  /** Of the project with this slug: no right is asked for, and none is given. */
+  async findId(slug: string): Promise<number | undefined> {
+    return findIdOfSlug(this.#db, slug.toLowerCase());
   }
 
   /** The actor's own project. */

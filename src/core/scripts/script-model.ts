@@ -5,6 +5,24 @@ export const SCRIPT_COMPONENT = 'millrace.script';
 
 export type ScriptConfig = { [key: string]: Json };
 
+/** What answers HTTP calls with a script: configurations of this component, whose id is the endpoint's name. */
+export const ENDPOINT_COMPONENT = 'millrace.script-endpoint';
+
+export type ScriptEndpoint = {
+  name: string;
+  description: string;
+  scriptId: number;
+  /** In the address under which it answers without a key, while it is public. */
+  publicLink: string;
+  isPublic: boolean;
+};
+
+export type NewScriptEndpoint = Pick<ScriptEndpoint, 'name' | 'scriptId'> &
+  Partial<Pick<ScriptEndpoint, 'description' | 'isPublic'>>;
+export type ScriptEndpointPatch = {
+  [Key in 'description' | 'scriptId' | 'isPublic']?: ScriptEndpoint[Key] | undefined;
+};
+
 export type Script = {
   /** The id of its configuration. */
   id: number;
@@ -31,6 +49,9 @@ export type ScriptRunInput = {
   version: number;
   args: Json;
   caller: ScriptCaller;
+  /** Of the HTTP call that has it run, if one has. */
+  request?: Json;
+  user?: { id: number; username: string };
 };
 
 /** What a run leaves: the result of its job. */

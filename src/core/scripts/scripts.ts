@@ -86,7 +86,13 @@ export class Scripts {
   }
 
   /** Puts a run into the queue. `caller`: for whom; by default for whoever calls. */
-  async run(actor: Actor, id: number, args: Json, caller: ScriptCaller = ownCaller(id)): Promise<Job> {
+  async run(
+    actor: Actor,
+    id: number,
+    args: Json,
+    caller: ScriptCaller = ownCaller(id),
+    call: Pick<ScriptRunInput, 'request' | 'user'> = {},
+  ): Promise<Job> {
     const { version } = await this.get(actor, id);
     if (Buffer.byteLength(JSON.stringify(args)) > SCRIPT_LIMITS.argsBytes) throw scriptErrors.tooLong('payload');
     return this.#jobs.create(actor, {
@@ -94,7 +100,7 @@ export class Scripts {
       componentId: SCRIPT_COMPONENT,
       configurationId: String(id),
       objectId: callerKey(caller),
-      input: { version, args, caller } satisfies ScriptRunInput,
+      input: { version, args, caller, ...call } satisfies ScriptRunInput,
     });
   }
 

@@ -151,6 +151,22 @@ const scheduleFields: Record<string, FieldMetadata> = {
   links: links(['detail', 'self'], ['list', 'traces'], ['detail', 'script']),
 };
 
+const endpointFields: Record<string, FieldMetadata> = {
+  name: { read_only: false, max_length: 64, required: true, type: 'slug', label: 'name' },
+  description: writable('string', 'description'),
+  script: { read_only: false, required: true, type: 'field', label: 'script' },
+  public_link: readOnly('string', 'public link'),
+  public: writable('boolean', 'public'),
+  links: links(
+    ['detail', 'self'],
+    ['run', 'run'],
+    ['link', 'reset-link'],
+    ['detail', 'script'],
+    ['link', 'public-link'],
+    ['list', 'traces'],
+  ),
+};
+
 const traceFields: Record<string, FieldMetadata> = {
   id: readOnly('integer', 'id'),
   status: readOnly('choice', 'status'),
@@ -187,6 +203,16 @@ export const RESOURCES = {
     change: scriptFields,
     changeMethod: 'PUT',
     fields: scriptFields,
+  },
+  scriptEndpoint: {
+    title: 'Script Endpoint',
+    create: endpointFields,
+    change: {
+      ...endpointFields,
+      name: { read_only: true, max_length: 64, required: false, type: 'slug', label: 'name' },
+    },
+    changeMethod: 'PUT',
+    fields: endpointFields,
   },
   trace: {
     title: 'Script Trace',

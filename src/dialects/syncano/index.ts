@@ -11,6 +11,7 @@ import { registerInstanceRoutes } from './instances/instance-routes.ts';
 import { PREFIX } from './links.ts';
 import { registerObjectRoutes } from './objects/object-routes.ts';
 import { registerScheduleRoutes } from './schedules/schedule-routes.ts';
+import { registerEndpointRoutes } from './scripts/endpoint-routes.ts';
 import { registerScriptRoutes } from './scripts/script-routes.ts';
 import { registerUserRoutes } from './users/user-routes.ts';
 
@@ -23,6 +24,7 @@ const ROUTES: readonly Register[] = [
   registerUserRoutes,
   registerScriptRoutes,
   registerScheduleRoutes,
+  registerEndpointRoutes,
   registerBatchRoutes,
 ];
 

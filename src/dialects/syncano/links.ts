@@ -34,6 +34,10 @@ export function schedulePath(instance: string, id: number): string {
   return `${schedulesPath(instance)}${id}/`;
 }
 
+export function endpointsPath(instance: string): string {
+  return `${instancePath(instance)}endpoints/scripts/`;
+}
+
 /** Everything an instance has, in the words of all generations of clients; some of it is not built yet. */
 export function instanceLinks(instance: string): Record<string, string> {
   const self = instancePath(instance);

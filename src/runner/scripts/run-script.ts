@@ -95,13 +95,15 @@ async function instanceOf({ core }: RunnerParts, { actor }: JobContext): Promise
 /** As scripts know what runs them. */
 const EXECUTED_BY = { script: 'codebox', endpoint: 'webhook', schedule: 'schedule', trigger: 'trigger' } as const;
 
-function metaOf(job: Job, { caller }: ScriptRunInput, instance: string): Json {
+function metaOf(job: Job, { caller, request, user }: ScriptRunInput, instance: string): Json {
   const isNumber = /^\d+$/.test(caller.id);
   return {
     executed_by: EXECUTED_BY[caller.kind],
     executor: isNumber ? Number(caller.id) : caller.id,
     instance,
     trace_id: job.id,
+    request: request ?? {},
+    ...(user && { user }),
   };
 }
 
