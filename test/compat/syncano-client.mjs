@@ -21,13 +21,9 @@ const steps = {
       [instanceName],
     );
     assert.equal((await Instance.please().get({ name: instanceName })).name, instanceName);
-    await assert.rejects(
-      async () =>
-        connect({ accountKey: '0'.repeat(40) })
-          .Instance.please()
-          .list(),
-      /403|No such/,
-    );
+    // A query is no promise: only the one that `request` gives can be rejected.
+    const stranger = connect({ accountKey: '0'.repeat(40) });
+    await assert.rejects(stranger.Instance.please().list().request(), { status: 403 });
   },
 
   async classes() {
@@ -41,7 +37,7 @@ const steps = {
     made.description = 'what people read';
     assert.equal((await made.save()).description, 'what people read');
     const names = (await Class.please().list()).map(({ name }) => name);
-    assert.ok(names.includes('book') && names.includes('user_profile'), names.join());
+    assert.ok(names.includes('book'), names.join());
   },
 
   async objects() {

@@ -267,9 +267,6 @@ export const MATRIX: Record<string, Call> = {
   [`POST ${endpoints}/:name/reset_link`]: { params: ofEndpoint },
   [`GET ${endpoints}/:name/traces`]: { params: ofEndpoint },
   [`GET ${endpoints}/:name/traces/:trace`]: { params: (ids) => ({ ...ofEndpoint(ids), trace: ids.traceId }) },
-  // Open to whoever knows the link, which B does not.
-  [`GET ${endpoints}/p/:link/:name`]: { params: (ids) => ({ ...ofEndpoint(ids), link: 'a'.repeat(40) }) },
-  [`POST ${endpoints}/p/:link/:name`]: { params: (ids) => ({ ...ofEndpoint(ids), link: 'a'.repeat(40) }) },
   [`POST ${instance}/batch`]: { params: ofInstance, body: () => ({ requests: [] }) },
 
   'GET /manage/tokens/verify': none,
@@ -329,6 +326,9 @@ export const PUBLIC = [
   'GET /v2/storage',
   'GET /v1.1',
   'GET /v2/storage/components/:componentId',
+  // Open to whoever knows the link, which is a secret of 160 bits.
+  `GET ${endpoints}/p/:link/:name`,
+  `POST ${endpoints}/p/:link/:name`,
   'GET /queue',
   'GET /queue/health-check',
   'GET /syrup/health-check',
