@@ -228,6 +228,13 @@ export const RESOURCES = {
     changeMethod: 'PUT',
     fields: scheduleFields,
   },
+  scriptEndpointTrace: {
+    title: 'Script Endpoint Trace',
+    create: undefined,
+    change: undefined,
+    changeMethod: 'PUT',
+    fields: traceFields,
+  },
   scheduleTrace: {
     title: 'Schedule Trace',
     create: undefined,

@@ -128,6 +128,7 @@ export function registerEndpointRoutes(app: FastifyInstance, deps: SyncanoDeps):
 
   registerTraceRoutes(app, deps, {
     url: detail,
+    resource: RESOURCES.scriptEndpointTrace,
     callerOf: async (request) => endpointCaller((await scriptEndpoints.get(request.actor, nameOf(request))).name),
     pathOf: async (request) => `${endpointsPath(await instanceOf(request))}${nameOf(request)}/`,
   });
