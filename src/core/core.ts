@@ -21,6 +21,7 @@ import type { Secrets } from './secrets/secrets.ts';
 import type { Buckets } from './tables/buckets.ts';
 import type { ObjectMetadata } from './tables/object-metadata.ts';
 import type { Tables } from './tables/tables.ts';
+import type { WorkspaceJobs } from './workspaces/workspace-jobs.ts';
 import type { Workspaces } from './workspaces/workspaces.ts';
 
 /** Everything the platform can do, one property per noun. Dialects and the runner get this and nothing below it. */
@@ -45,6 +46,7 @@ export type Core = {
   scriptEndpoints: ScriptEndpoints;
   metadata: ObjectMetadata;
   workspaces: Workspaces;
+  workspaceJobs: WorkspaceJobs;
   classes: Classes;
   objects: Objects;
   objectLoads: ObjectLoads;

@@ -21,6 +21,7 @@ import { Lakes } from '../core/tables/lakes.ts';
 import { ObjectMetadata } from '../core/tables/object-metadata.ts';
 import { TableRows } from '../core/tables/table-rows.ts';
 import { Tables } from '../core/tables/tables.ts';
+import { WorkspaceJobs } from '../core/workspaces/workspace-jobs.ts';
 import { Workspaces } from '../core/workspaces/workspaces.ts';
 import type { Database } from '../db/database.ts';
 import type { Engine } from '../drivers/engines/contract.ts';
@@ -76,6 +77,7 @@ export async function composeCore({
   });
   const rows = new TableRows({ db, engine });
   const classes = new Classes({ db, events, rows });
+  const workspaces = new Workspaces({ db, events, secrets, provisioners, clock });
   const objects = new Objects({ db, classes, rows });
   return {
     lakes,
@@ -94,7 +96,8 @@ export async function composeCore({
       scripts,
       scriptEndpoints: new ScriptEndpoints({ configurations, identity, projects, scripts }),
       metadata: new ObjectMetadata({ db, events, clock }),
-      workspaces: new Workspaces({ db, events, secrets, provisioners, clock }),
+      workspaces,
+      workspaceJobs: new WorkspaceJobs({ workspaces, jobs }),
       classes,
       objects,
       objectLoads: new ObjectLoads({ db, events, classes, objects }),

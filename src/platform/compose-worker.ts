@@ -18,7 +18,9 @@ import { isLoopback } from '../lib/loopback.ts';
 import { bucketDeleteKind } from '../runner/kinds/bucket-delete.ts';
 import { checkKind } from '../runner/kinds/check.ts';
 import { componentKind } from '../runner/kinds/component.ts';
+import { deprovisionKind } from '../runner/kinds/deprovision.ts';
 import { discoverKind } from '../runner/kinds/discover.ts';
+import { provisionKind } from '../runner/kinds/provision.ts';
 import { resetKind } from '../runner/kinds/reset.ts';
 import { rowsDeleteKind } from '../runner/kinds/rows-delete.ts';
 import { scriptKind } from '../runner/kinds/script.ts';
@@ -80,6 +82,8 @@ export async function composeWorker(options: WorkerParts) {
       tableDropKind(core.tables),
       rowsDeleteKind(new RowDeletes(parts)),
       bucketDeleteKind(core.buckets),
+      provisionKind(core.workspaceJobs),
+      deprovisionKind(core.workspaceJobs),
       componentKind(runner),
       checkKind(runner),
       discoverKind(runner),

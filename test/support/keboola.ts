@@ -29,6 +29,7 @@ import { Lakes } from '../../src/core/tables/lakes.ts';
 import { ObjectMetadata } from '../../src/core/tables/object-metadata.ts';
 import { TableRows } from '../../src/core/tables/table-rows.ts';
 import { Tables } from '../../src/core/tables/tables.ts';
+import { WorkspaceJobs } from '../../src/core/workspaces/workspace-jobs.ts';
 import { Workspaces } from '../../src/core/workspaces/workspaces.ts';
 import type { Database } from '../../src/db/database.ts';
 import type { Engine } from '../../src/drivers/engines/contract.ts';
@@ -107,6 +108,8 @@ export async function keboolaServer(
   const rows = new TableRows({ db, engine });
   const classes = new Classes({ db, events, rows });
   const objects = new Objects({ db, classes, rows });
+  const provisioners = await testProvisioners(t, options.mysqlUrl);
+  const workspaces = new Workspaces({ db, events, secrets, provisioners });
   const core: Core = {
     projects,
     identity,
@@ -122,7 +125,8 @@ export async function keboolaServer(
     scripts,
     scriptEndpoints: new ScriptEndpoints({ configurations, identity, projects, scripts }),
     metadata: new ObjectMetadata({ db, events, clock }),
-    workspaces: new Workspaces({ db, events, secrets, provisioners: await testProvisioners(t, options.mysqlUrl) }),
+    workspaces,
+    workspaceJobs: new WorkspaceJobs({ workspaces, jobs }),
     classes,
     objects,
     objectLoads: new ObjectLoads({ db, events, classes, objects }),

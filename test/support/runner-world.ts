@@ -27,6 +27,7 @@ import { TableExports } from '../../src/core/tables/table-exports.ts';
 import { TableLoads } from '../../src/core/tables/table-loads.ts';
 import { TableRows } from '../../src/core/tables/table-rows.ts';
 import { Tables } from '../../src/core/tables/tables.ts';
+import { WorkspaceJobs } from '../../src/core/workspaces/workspace-jobs.ts';
 import { Workspaces } from '../../src/core/workspaces/workspaces.ts';
 import { openDuckdbEngine } from '../../src/drivers/engines/duckdb/index.ts';
 import { openLocalFilestore } from '../../src/drivers/filestores/local/index.ts';
@@ -107,6 +108,7 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
   const rows = new TableRows({ db, engine });
   const classes = new Classes({ db, events, rows });
   const objects = new Objects({ db, classes, rows });
+  const workspaces = new Workspaces({ db, events, secrets, provisioners: {} });
   const core: Core = {
     ...project,
     jobs,
@@ -117,7 +119,8 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
     metadata: new ObjectMetadata(parts),
     configurations,
     ...connecting,
-    workspaces: new Workspaces({ db, events, secrets, provisioners: {} }),
+    workspaces,
+    workspaceJobs: new WorkspaceJobs({ workspaces, jobs }),
     scripts,
     scriptEndpoints: new ScriptEndpoints({
       configurations,

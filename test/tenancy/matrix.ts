@@ -45,6 +45,8 @@ const named = () => ({ name: 'n' });
 const WORKSPACES = 'redshift-workspace';
 const oneWorkspace = ({ credentialsId }: Ids) => ({ backend: WORKSPACES, credentialsId });
 
+const oneSqlWorkspace = ({ sqlWorkspaceId }: Ids) => ({ workspaceId: sqlWorkspaceId });
+
 /** Without ids: they must show nothing of another tenant. */
 const none: Call = {};
 
@@ -201,6 +203,14 @@ export const MATRIX: Record<string, Call> = {
   [`GET ${row}/versions/:version`]: { params: (ids) => ({ ...oneRow(ids), version: '1' }) },
   [`POST ${row}/versions/:version/rollback`]: { params: (ids) => ({ ...oneRow(ids), version: '1' }) },
   [`POST ${row}/versions/:version/create`]: { params: (ids) => ({ ...oneRow(ids), version: '1' }), body: named },
+
+  [`GET ${storage}/workspaces`]: none,
+  [`POST ${storage}/workspaces`]: { body: () => ({}) },
+  [`GET ${storage}/workspaces/:workspaceId`]: { params: oneSqlWorkspace },
+  [`DELETE ${storage}/workspaces/:workspaceId`]: { params: oneSqlWorkspace },
+  [`POST ${storage}/workspaces/:workspaceId/password`]: { params: oneSqlWorkspace },
+  [`GET ${config}/workspaces`]: { params: one },
+  [`POST ${config}/workspaces`]: { params: one, body: () => ({}) },
 
   'GET /v1.1/instances': none,
   [`GET ${instance}`]: { params: ofInstance },

@@ -28,6 +28,7 @@ export type Ids = Record<
   | 'endUserId'
   | 'workspaceId'
   | 'credentialsId'
+  | 'sqlWorkspaceId'
   | 'sourceId'
   | 'destinationId'
   | 'connectionId'
@@ -86,6 +87,7 @@ export async function seedTenant(server: KeboolaServer, token: string): Promise<
   const sqlCredentials = await make<{ id: number }>('POST', '/syrup/provisioning/redshift-workspace', {
     type: 'writer',
   });
+  const sqlWorkspace = await make<{ id: number }>('POST', `${storage}/workspaces`, {});
   const plainToken = await make('POST', `${storage}/tokens`, { description: MARKER });
   const { syncano } = server.credentials;
   const below = `/v1.1/instances/${syncano.instance}`;
@@ -135,6 +137,7 @@ export async function seedTenant(server: KeboolaServer, token: string): Promise<
     configurationId: configuration.id,
     rowId: row.id,
     credentialsId: String(sqlCredentials.id),
+    sqlWorkspaceId: String(sqlWorkspace.id),
   };
 }
 
@@ -176,6 +179,7 @@ async function seedConnectors({ core }: KeboolaServer, actor: Actor) {
 export const UNKNOWN: Ids = {
   workspaceId: '01900000-0000-4000-8000-000000000001',
   credentialsId: '987654399',
+  sqlWorkspaceId: '987654398',
   sourceId: '01900000-0000-4000-8000-000000000002',
   destinationId: '01900000-0000-4000-8000-000000000003',
   connectionId: '01900000-0000-4000-8000-000000000004',

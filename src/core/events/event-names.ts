@@ -60,6 +60,7 @@ export const EVENT_NAMES = {
   'workspace.created': 'A workspace, a database with a login of its own, was made.',
   'workspace.extended': "A workspace's lifetime began anew.",
   'workspace.sessions-ended': 'All sessions in a workspace were ended.',
+  'workspace.password-reset': 'A workspace got a new password.',
   'workspace.deleted': 'A workspace was dropped with everything in it.',
   'schedule.created': 'A schedule was made.',
   'schedule.changed': 'A schedule was changed, enabled or disabled.',

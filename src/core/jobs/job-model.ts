@@ -19,6 +19,8 @@ export const JOB_KINDS = {
   'table-drop': { lane: 'storage', handBack: 'restart' },
   'bucket-delete': { lane: 'storage', handBack: 'restart' },
   'rows-delete': { lane: 'storage', handBack: 'restart' },
+  provision: { lane: 'storage', handBack: 'restart' },
+  deprovision: { lane: 'storage', handBack: 'restart' },
   check: { lane: 'component', handBack: 'restart' },
   discover: { lane: 'component', handBack: 'restart' },
   // What they have reached is kept with the connection, so a new start goes on from there.

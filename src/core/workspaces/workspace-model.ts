@@ -1,6 +1,12 @@
 /** `creating` and `deleting` are written before the backend is asked, so that a crash leaves no orphan there. */
 export type WorkspaceState = 'creating' | 'active' | 'deleting';
 
+/**
+ * A token's goes with the token, and nobody else sees it. A project's stays until somebody drops it; every token that
+ * manages buckets sees it.
+ */
+export type WorkspaceHolder = 'token' | 'project';
+
 /** A database of its own with one login, made for one token and one purpose. */
 export type Workspace = {
   id: number;
@@ -14,6 +20,11 @@ export type Workspace = {
   /** Undefined: it stays until somebody drops it. */
   expiresAt: Date | undefined;
   canExtend: boolean;
+  holder: WorkspaceHolder;
+  /** The configuration that one of a project was made for. */
+  configuration: { componentId: string; id: string } | undefined;
+  /** What the token is called that asked for it. */
+  tokenDescription: string;
 };
 
 /** All that is needed to log in. */
@@ -32,7 +43,9 @@ export type NewWorkspace = {
   purpose: string;
   /** From the last touch on. Without it the workspace neither expires nor can be extended. */
   lifetimeSeconds?: number | undefined;
+  holder?: WorkspaceHolder | undefined;
+  configuration?: { componentId: string; id: string } | undefined;
 };
 
-/** One by its id, or the token's own by what it is for. */
-export type WorkspaceKey = { backend: string } & ({ id: number } | { purpose: string });
+/** One by its id (`among`: only those of the token itself, or all that it sees), or the token's own by its purpose. */
+export type WorkspaceKey = { backend: string } & ({ id: number; among?: 'own' | 'visible' } | { purpose: string });

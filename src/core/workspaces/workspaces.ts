@@ -17,10 +17,13 @@ import {
   insertWorkspace,
   listDueWorkspaces,
   listUsedBackends,
+  listWorkspaces,
   lockWorkspace,
   nextWorkspaceId,
+  setWorkspacePassword,
   setWorkspaceState,
   touchWorkspace,
+  type WorkspaceOwner,
   type WorkspaceRecord,
 } from './workspace-store.ts';
 
@@ -88,6 +91,12 @@ export class Workspaces {
     return { ...(await this.#view(record, provisioner)), isInUse };
   }
 
+  /** As its row says; the backend is not asked whether it is still there. */
+  async describe(actor: Actor, key: WorkspaceKey): Promise<WorkspaceView> {
+    const provisioner = this.#provisioner(key.backend);
+    return this.#view(await this.#require(actor, key), provisioner);
+  }
+
   /** Ends its sessions and removes it with everything in it. Once asked for it happens, even if the server dies now. */
   async drop(actor: Actor, key: WorkspaceKey): Promise<void> {
     assertAllowed(!isReader(actor));
@@ -133,6 +142,35 @@ export class Workspaces {
       await this.#events.append(tx, eventFor(actor, eventOf(record, 'workspace.extended', 'Lifetime was extended')));
       return (await lockWorkspace(tx, id)) ?? record;
     });
+  }
+
+  /** All that the token sees, without their passwords. */
+  async list(
+    actor: Actor,
+    filter: { backend: string; configuration?: { componentId: string; id: string } | undefined },
+  ): Promise<WorkspaceView[]> {
+    const provisioner = this.#provisioner(filter.backend);
+    const records = await listWorkspaces(this.#db, ownerOf(actor), filter.backend, filter.configuration);
+    return Promise.all(records.map((record) => this.#view(record, provisioner)));
+  }
+
+  /** A new password; the old one takes nobody in any more. Open sessions go on. */
+  async resetPassword(actor: Actor, key: WorkspaceKey): Promise<WorkspaceView> {
+    assertAllowed(!isReader(actor));
+    const provisioner = this.#provisioner(key.backend);
+    const { id } = await this.#require(actor, key);
+    return this.#turns.take(() =>
+      this.#db.transaction(async (tx) => {
+        const record = await lockWorkspace(tx, id);
+        if (record?.state !== 'active') throw workspaceErrors.notFound();
+        const renewed = { ...record, passwordCipher: this.#newPassword(record.projectId) };
+        await setWorkspacePassword(tx, id, renewed.passwordCipher);
+        await this.#events.append(tx, eventFor(actor, eventOf(record, 'workspace.password-reset', 'New password')));
+        // Last: a death after it and before the commit leaves a password that nobody knows, and the next reset mends it.
+        await provisioner.ensure(this.#space(renewed));
+        return this.#view(renewed, provisioner);
+      }),
+    );
   }
 
   /** Starts the servers that people may be about to connect to, without any call of theirs to us. */
@@ -181,14 +219,11 @@ export class Workspaces {
     if (known) return known;
     return this.#db.transaction(async (tx) => {
       const id = await nextWorkspaceId(tx);
-      await insertWorkspace(tx, {
-        ...owner,
+      await insertWorkspace(tx, owner, {
+        ...wanted,
         id,
-        backend: wanted.backend,
-        purpose: wanted.purpose,
         name: provisioner.nameFor(id, wanted.purpose),
-        passwordCipher: this.#secrets.encryptText(randomToken(PASSWORD_BYTES), { projectId: actor.projectId }),
-        lifetimeSeconds: wanted.lifetimeSeconds,
+        passwordCipher: this.#newPassword(actor.projectId),
       });
       return findWorkspace(tx, owner, wanted);
     });
@@ -249,6 +284,10 @@ export class Workspaces {
     return { name: record.name, password: this.#password(record) };
   }
 
+  #newPassword(projectId: number): string {
+    return this.#secrets.encryptText(randomToken(PASSWORD_BYTES), { projectId });
+  }
+
   #password(record: WorkspaceRecord): string {
     return this.#secrets.decryptText(record.passwordCipher, { projectId: record.projectId });
   }
@@ -256,13 +295,18 @@ export class Workspaces {
 
 type WorkspaceEvent = Parameters<typeof eventFor>[1];
 
-function ownerOf(actor: Actor): { projectId: number; tokenId: number } {
-  return { projectId: actor.projectId, tokenId: actor.token.id };
+function ownerOf({ projectId, branchId, token }: Actor): WorkspaceOwner {
+  return { projectId, branchId, tokenId: token.id, seesProject: token.isMaster || token.canManageBuckets };
 }
 
 function eventOf(
   { id, backend, purpose }: WorkspaceRecord,
-  name: 'workspace.created' | 'workspace.deleted' | 'workspace.extended' | 'workspace.sessions-ended',
+  name:
+    | 'workspace.created'
+    | 'workspace.deleted'
+    | 'workspace.extended'
+    | 'workspace.password-reset'
+    | 'workspace.sessions-ended',
   message: string,
 ): WorkspaceEvent {
   return {

@@ -86,6 +86,9 @@ export const KEBOOLA_CODES: Record<string, { code: string; status?: number }> = 
   'csv.row-too-large': { code: 'rowTooLarge' },
   'csv.invalid-options': { code: 'csvImport.invalidCsvParams' },
 
+  'workspace.not-found': { code: 'workspace.workspaceNotFound' },
+  'workspace.backend-unsupported': { code: 'workspace.backendNotSupported' },
+
   'metadata.not-found': { code: 'storage.metadata.notFound' },
   'metadata.invalid-key': { code: 'storage.metadata.invalidKey' },
   'metadata.invalid-provider': { code: 'storage.metadata.invalidProvider' },

@@ -27,6 +27,7 @@ import { registerTableRoutes } from './storage/table-routes.ts';
 import { registerTableUploadRoutes } from './storage/table-upload-routes.ts';
 import { registerTicketRoutes } from './storage/ticket-routes.ts';
 import { registerTokenRoutes } from './storage/token-routes.ts';
+import { registerWorkspaceRoutes } from './storage/workspace-routes.ts';
 import { registerSyrupJobRoutes } from './syrup/job-routes.ts';
 import { registerProvisioningRoutes } from './syrup/provisioning-routes.ts';
 import { registerRunRoutes } from './syrup/run-routes.ts';
@@ -50,6 +51,7 @@ const STORAGE_ROUTES: readonly Register[] = [
   registerComponentRoutes,
   registerConfigurationRoutes,
   registerConfigurationRowRoutes,
+  registerWorkspaceRoutes,
 ];
 const MANAGE_ROUTES: readonly Register[] = [registerManageRoutes];
 const SERVICE_ROUTES: Readonly<Record<string, readonly Register[]>> = {

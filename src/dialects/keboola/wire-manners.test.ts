@@ -173,7 +173,7 @@ test('an unknown route or method is 404, a known one that is not built 501', asy
     ['GET', '/queue/nothing', 'queue', 404],
     ['GET', '/syrup/nothing/at/all', 'syrup', 404],
     ['GET', '/manage/nothing', 'manage', 404],
-    ['POST', '/v2/storage/workspaces', 'storage', 501],
+    ['GET', '/v2/storage/workspaces/1/objects', 'storage', 501],
     ['POST', '/v2/storage/branch/default/workspaces/1/load', 'storage', 501],
     ['GET', '/v2/storage/triggers/', 'storage', 501],
     ['POST', '/v2/storage/buckets/in.c-x/table-aliases', 'storage', 501],

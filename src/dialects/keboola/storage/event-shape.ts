@@ -60,6 +60,7 @@ export const KEBOOLA_EVENTS: Record<Exclude<EventName, 'ext'>, string> = {
   'workspace.created': 'workspaceCreated',
   'workspace.extended': 'workspaceExtended',
   'workspace.sessions-ended': 'workspaceSessionsEnded',
+  'workspace.password-reset': 'workspacePasswordReset',
   'workspace.deleted': 'workspaceDeleted',
   'schedule.created': 'scheduleCreated',
   'schedule.changed': 'scheduleChanged',

@@ -9,11 +9,14 @@ import type {
   LoadInput,
   LoadResult,
 } from '../../../core/tables/table-model.ts';
+import type { DeprovisionInput, ProvisionInput, ProvisionResult } from '../../../core/workspaces/workspace-jobs.ts';
 import type { Json } from '../../../lib/json.ts';
+import { clientHostOf } from '../client-host.ts';
 import type { KeboolaDeps } from '../deps.ts';
 import { keboolaJobError } from '../errors.ts';
 import { formatDate, formatOptionalDate } from '../scalars.ts';
 import { shapeTableDetail } from './table-listing.ts';
+import { toStorageWorkspace } from './workspace-shape.ts';
 
 const STATUSES: Record<JobStatus, 'waiting' | 'processing' | 'success' | 'error'> = {
   created: 'waiting',
@@ -116,6 +119,18 @@ const OPERATIONS: Partial<Record<JobKind, Operation>> = {
   },
   'table-drop': { name: 'tableDrop', hasTable: true, params: echo, results: nothing },
   'bucket-delete': { name: 'bucketDelete', hasTable: false, params: echo, results: nothing },
+  provision: {
+    name: 'workspaceCreate',
+    hasTable: false,
+    params: (job) => ({ ...inputOf<ProvisionInput>(job).about, queue: 'main' }),
+    results: workspaceResult,
+  },
+  deprovision: {
+    name: 'workspaceDrop',
+    hasTable: false,
+    params: (job) => ({ workspaceId: inputOf<DeprovisionInput>(job).workspaceId, queue: 'main' }),
+    results: nothing,
+  },
   'rows-delete': {
     name: 'tableRowsDelete',
     hasTable: true,
@@ -178,6 +193,19 @@ async function tableResult(job: Job, request: FastifyRequest, deps: KeboolaDeps)
     return await shapeTableDetail(request, deps, await deps.core.tables.get(request.actor, tableId));
   } catch (error) {
     if (error instanceof AppError && (error.kind === 'not-found' || error.kind === 'forbidden')) return { id: tableId };
+    throw error;
+  }
+}
+
+/** As it is now; after it was dropped only its id. Without the password, which is to be had by a call of its own. */
+async function workspaceResult(job: Job, request: FastifyRequest, { core }: KeboolaDeps): Promise<unknown> {
+  const { workspaceId: id } = resultOf<ProvisionResult>(job);
+  const { backend } = inputOf<ProvisionInput>(job);
+  try {
+    const view = await core.workspaces.describe(request.actor, { backend, id, among: 'visible' });
+    return toStorageWorkspace(view, clientHostOf(request));
+  } catch (error) {
+    if (error instanceof AppError && error.kind === 'not-found') return { id };
     throw error;
   }
 }

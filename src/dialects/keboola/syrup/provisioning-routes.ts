@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { AppError } from '../../../core/errors.ts';
 import type { WorkspaceKey } from '../../../core/workspaces/workspace-model.ts';
+import { clientHostOf } from '../client-host.ts';
 import type { KeboolaApp, KeboolaDeps } from '../deps.ts';
 import { PROVISIONING_BACKENDS, type ProvisioningBackend, toCredentials, toTouch } from './provisioning-shape.ts';
 
@@ -37,7 +38,7 @@ export function registerProvisioningRoutes(app: KeboolaApp, deps: KeboolaDeps): 
     const { workspace, login, isInUse } = await workspaces.get(request.actor, key);
     return {
       id: workspace.id,
-      credentials: toCredentials(workspace, login, { backendName, clientHost: hostOf(request) }),
+      credentials: toCredentials(workspace, login, { backendName, clientHost: clientHostOf(request) }),
       inUse: isInUse,
       ...toTouch(workspace),
       canExtend: workspace.canExtend,
@@ -69,7 +70,7 @@ export function registerProvisioningRoutes(app: KeboolaApp, deps: KeboolaDeps): 
       });
       reply.code(201);
       return {
-        credentials: toCredentials(workspace, login, { backendName, clientHost: hostOf(request) }),
+        credentials: toCredentials(workspace, login, { backendName, clientHost: clientHostOf(request) }),
         id: workspace.id,
         status: 'ok',
         ...toTouch(workspace),
@@ -177,9 +178,4 @@ function typeOf(value: unknown, types: readonly string[]): string {
     'workspace.type-unknown',
     `Unknown type ${JSON.stringify(value)}. Possible types are ${types.join(', ')}.`,
   );
-}
-
-/** Without port and brackets; the server that the credentials are for is on the same machine. */
-function hostOf(request: FastifyRequest): string {
-  return request.hostname.replace(/^\[(.*)\]$/, '$1');
 }

@@ -1,4 +1,5 @@
 import type { Workspace, WorkspaceLogin } from '../../../core/workspaces/workspace-model.ts';
+import { reachableHost } from '../client-host.ts';
 
 /** A backend as the Provisioning API names it. */
 export type ProvisioningBackend = {
@@ -24,8 +25,6 @@ export const PROVISIONING_BACKENDS: Readonly<Record<string, ProvisioningBackend>
   },
 };
 
-const WILDCARDS = ['0.0.0.0', '::', '*'];
-
 export type ShapeContext = {
   /** As in the URL. */
   backendName: string;
@@ -41,7 +40,7 @@ export function toCredentials(
 ): Record<string, unknown> {
   return {
     id: workspace.id,
-    hostname: WILDCARDS.includes(login.host) ? clientHost : login.host,
+    hostname: reachableHost(login.host, clientHost),
     port: login.port,
     db: login.database,
     // A backend with schemas is a workspace, whose id clients compare as text.
