@@ -55,9 +55,10 @@ export class WorkspaceJobs {
   async deprovision(work: WorkspaceJob): Promise<void> {
     const { backend, workspaceId } = work.job.input as DeprovisionInput;
     const key = { backend, id: workspaceId, among: 'visible' } as const;
-    await this.#workspaces.drop(work.actor, key).catch((error: unknown) => {
-      // It was there when the job was made: an earlier run has dropped it, or somebody else.
+    await this.#workspaces.drop(work.actor, key).catch(async (error: unknown) => {
       if (!(error instanceof AppError && error.kind === 'not-found')) throw error;
+      // It was there when the job was made: an earlier run, or somebody else, has dropped it or is not done yet.
+      await this.#workspaces.sweep({ id: workspaceId, backend, reason: 'unfinished' });
     });
     await work.finish({ status: 'succeeded' });
   }

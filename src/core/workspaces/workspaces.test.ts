@@ -9,6 +9,9 @@ import { sql } from '../../db/sql.ts';
 import type { Provisioner } from '../../drivers/provisioners/contract.ts';
 import { silentLogger } from '../../lib/logger.ts';
 import { errors } from '../errors.ts';
+import type { ClaimedJob } from '../jobs/job-model.ts';
+import type { Jobs } from '../jobs/jobs.ts';
+import { WorkspaceJobs } from './workspace-jobs.ts';
 import { WorkspaceSweeper } from './workspace-sweeper.ts';
 import { Workspaces } from './workspaces.ts';
 
@@ -184,4 +187,44 @@ test('who may only read makes and drops nothing', async (t) => {
     () => w.workspaces.kill(reader, wanted),
   ])
     await assert.rejects(act(), { kind: 'forbidden' });
+});
+
+test('a workspace of the project outlives its token, and a dropped one is removed by whoever comes next', async (t) => {
+  const w = await world(t, (backend) => broken(backend, { destroy: down }));
+  const other = await w.tokenActor({});
+  const { workspace } = await w.workspaces.ensure(other, { ...wanted, purpose: 'any', holder: 'project' });
+  await w.identity.deleteToken(w.actor, other.token.id);
+  assert.equal(await w.sweeper.sweepOnce(), 0);
+  const key = { backend: 'postgres', id: workspace.id, among: 'visible' } as const;
+  const { id, purpose } = (await w.after.describe(w.actor, key)).workspace;
+  assert.deepEqual([id, purpose], [workspace.id, 'any']);
+
+  const outcomes: unknown[] = [];
+  const job = { id: 1, input: { backend: 'postgres', workspaceId: workspace.id } } as unknown as ClaimedJob;
+  const work = { job, actor: w.actor, finish: async ({ status }: { status: string }) => void outcomes.push(status) };
+  const jobs = {} as Jobs;
+  await assert.rejects(new WorkspaceJobs({ workspaces: w.workspaces, jobs }).deprovision(work), {
+    kind: 'unavailable',
+  });
+  await assert.rejects(new WorkspaceJobs({ workspaces: w.workspaces, jobs }).deprovision(work), {
+    kind: 'unavailable',
+  });
+  assert.equal((await w.leftOnBackend()).length, 1);
+  await new WorkspaceJobs({ workspaces: w.after, jobs }).deprovision(work);
+  assert.deepEqual([outcomes, await w.rows(), await w.leftOnBackend()], [['succeeded'], [], []]);
+});
+
+test('what the sweep removes stands in the events with its reason', async (t) => {
+  const w = await world(t);
+  await w.workspaces.ensure(w.actor, { ...wanted, lifetimeSeconds: 3600 });
+  w.passHours(2);
+  assert.equal(await w.sweeper.sweepOnce(), 1);
+  const events = await w.db.query<{ name: string; params: unknown }>(
+    sql`select name, params from events where name like 'workspace.%' order by id`,
+  );
+  assert.deepEqual(
+    events.map(({ name }) => name),
+    ['workspace.created', 'workspace.deleted'],
+  );
+  assert.deepEqual(events[1]?.params, { reason: 'expired' });
 });
