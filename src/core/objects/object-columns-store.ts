@@ -40,10 +40,10 @@ export function fieldColumn({ name, type }: ClassField): FilterColumn {
 }
 
 /** Every listing asks for them, and the fields of a class that is remembered stay the same list. */
-const known = new WeakMap<readonly ClassField[], Record<string, FilterColumn>>();
+const known = new WeakMap<readonly ClassField[], Readonly<Record<string, FilterColumn>>>();
 
 /** Everything an object of the class can be filtered and ordered by. */
-export function columnsOf(fields: readonly ClassField[]): Record<string, FilterColumn> {
+export function columnsOf(fields: readonly ClassField[]): Readonly<Record<string, FilterColumn>> {
   const columns = known.get(fields) ?? makeColumns(fields);
   known.set(fields, columns);
   return columns;

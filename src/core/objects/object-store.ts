@@ -117,7 +117,8 @@ export type ReferenceTargets = Map<string, { of: ObjectClass; isUser: boolean }>
 
 /** The columns of a class; references can also be asked what they lead to, as far as the viewer sees that. */
 function columnsWith(of: ObjectClass, viewer: Viewer, targets: ReferenceTargets | undefined): ColumnMap {
-  const columns = columnsOf(of.fields);
+  // A copy: what a viewer may see is not for the next one.
+  const columns: Record<string, FilterColumn> = { ...columnsOf(of.fields) };
   for (const [field, { of: target, isUser }] of targets ?? []) {
     const column = columns[field];
     if (!column) continue;
@@ -127,7 +128,7 @@ function columnsWith(of: ObjectClass, viewer: Viewer, targets: ReferenceTargets 
   return columns;
 }
 
-type ColumnMap = Record<string, FilterColumn>;
+type ColumnMap = Readonly<Record<string, FilterColumn>>;
 
 function matchingObjects(of: ObjectClass, filter: RecordFilter, viewer: Viewer): Sql {
   const where = conditions(columnsOf(of.fields), { filter, limit: 0 }, viewer);
@@ -135,7 +136,7 @@ function matchingObjects(of: ObjectClass, filter: RecordFilter, viewer: Viewer):
 }
 
 function matchingUsers(profiles: ObjectClass, filter: RecordFilter, viewer: Viewer): Sql {
-  const columns: ColumnMap = { ...columnsOf(profiles.fields) };
+  const columns: Record<string, FilterColumn> = { ...columnsOf(profiles.fields) };
   for (const [name, type] of Object.entries(USER_FIELDS)) columns[name] = { column: sql.name('u', name), type };
   const where = conditions(columns, { filter, limit: 0 }, viewer);
   return sql`
