@@ -105,7 +105,7 @@ export async function seedTenant(server: KeboolaServer, token: string): Promise<
   const connectors = await seedConnectors(server, actor);
   const script = await makeBelow('snippets/scripts', { label: MARKER, runtime_name: 'nodejs', source: MARKER });
   const schedule = await makeBelow('schedules', { label: MARKER, script: script.id, interval_sec: 30 });
-  await server.db.query(sql`update schedules set next_run_at = now() where id = ${schedule.id}`);
+  await server.db.query(sql`update schedules set next_run_at = now() - interval '1 second' where id = ${schedule.id}`);
   const fired = await server.core.occurrences.handleNext();
   const endpoint = { name: 'zebra-endpoint', script: script.id, public: true, description: MARKER };
   await makeBelow('endpoints/scripts', endpoint);

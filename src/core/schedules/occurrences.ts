@@ -5,7 +5,7 @@ import type { Events } from '../events/events.ts';
 import type { Actor } from '../identity/actor.ts';
 import type { Identity } from '../identity/identity.ts';
 import type { Schedule } from './schedule-model.ts';
-import { claimAgain, claimDue, findNextDue, insertRun, moveOn } from './schedule-store.ts';
+import { claimAgain, claimDue, findNextDue, moveOn } from './schedule-store.ts';
 import { nextTime } from './schedule-times.ts';
 import { scheduleEvent } from './schedules.ts';
 
@@ -127,7 +127,6 @@ export class Occurrences {
       return done;
     }
     const { jobId } = start;
-    await insertRun(tx, schedule.id, { jobId, dueAt });
     await moveOn(tx, schedule.id, { nextRunAt, lastDueAt: dueAt, jobId, problem: undefined, isEnabled });
     return { ...done, jobId };
   }

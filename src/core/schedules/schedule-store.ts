@@ -153,13 +153,7 @@ export async function findNextDue(db: Db): Promise<Date | undefined> {
   return row?.next ?? undefined;
 }
 
-/** Fails when that time has led to a job already. */
-export async function insertRun(db: Db, scheduleId: number, run: { jobId: number; dueAt: Date }): Promise<void> {
-  await db.query(sql`
-    insert into schedule_runs (schedule_id, due_at, job_id) values (${scheduleId}, ${run.dueAt}, ${run.jobId})`);
-}
-
-/** After a time that was due, whatever came of it. */
+/** After a time that was due. Fails when that time has led to a job before. */
 export async function moveOn(
   db: Db,
   id: number,
@@ -172,6 +166,9 @@ export async function moveOn(
   },
 ): Promise<void> {
   await db.query(sql`
+    with run as (
+      insert into schedule_runs (schedule_id, due_at, job_id)
+      select ${id}, ${next.lastDueAt ?? null}, ${next.jobId ?? null}::bigint where ${next.jobId ?? null}::bigint is not null)
     update schedules set next_run_at = ${next.nextRunAt ?? null}, is_enabled = ${next.isEnabled},
       last_due_at = coalesce(${next.lastDueAt ?? null}, last_due_at),
       last_job_id = coalesce(${next.jobId ?? null}, last_job_id), problem = ${next.problem ?? null}

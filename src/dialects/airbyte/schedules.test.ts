@@ -82,7 +82,7 @@ test('a connection keeps its schedule as it was written, syncs by it, and refuse
     assert.match(answer.body.detail, detail);
   }
   await patch({ schedule: { scheduleType: 'cron', cronExpression: '0 0 * * * ?' } });
-  await db.query(sql`update schedules set next_run_at = now()`);
+  await db.query(sql`update schedules set next_run_at = now() - interval '1 second'`);
   assert.equal((await core.occurrences.handleNext())?.outcome, 'started');
   const [job] = await core.syncs.list(actor, {}, { limit: 1 });
   assert.deepEqual([job?.kind, job?.configurationId], ['sync', id]);

@@ -18,7 +18,7 @@ async function setUp(t: TestContext) {
     script: id,
     /** As if its time had come. */
     async fire(schedule: number) {
-      await server.db.query(sql`update schedules set next_run_at = now() where id = ${schedule}`);
+      await server.db.query(sql`update schedules set next_run_at = now() - interval '1 second' where id = ${schedule}`);
       return (await server.core.occurrences.handleNext())?.outcome;
     },
   };
