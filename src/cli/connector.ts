@@ -99,7 +99,7 @@ function roleOf(name: string): { role: Role; slug: string } {
   return { role: role as Role, slug };
 }
 
-function toDefinition({ name, version, folder, script }: PythonProgram, role: Role, slug: string, told: Specification) {
+function toDefinition({ name, version, script }: PythonProgram, role: Role, slug: string, told: Specification) {
   const list = JSON.parse(
     readFileSync(path.join(packageRoot, 'components', 'known-connectors.json'), 'utf8'),
   ) as Known[];

@@ -80,13 +80,12 @@ export class Connections {
 
   /** Members that are left out stay. */
   async update(actor: Actor, id: string, change: ConnectionChange): Promise<Connection> {
-    const current = await this.get(actor, id);
-    const settings = { ...current.settings, ...change.settings };
-    const updated = await this.#configurations.update(actor, component(id), {
+    await this.get(actor, id);
+    const updated = await this.#configurations.change(actor, component(id), (current) => ({
       name: change.name,
       isDisabled: change.isActive === undefined ? undefined : !change.isActive,
-      configuration: JSON.stringify({ parameters: settings }),
-    });
+      configuration: JSON.stringify({ parameters: { ...toConnection(current).settings, ...change.settings } }),
+    }));
     return toConnection(updated);
   }
 

@@ -62,9 +62,9 @@ export function toMasked(stored: Json): Json {
   return withoutMarks(stored, (value) => (value === '' || value === null ? value : MASK));
 }
 
-/** The decrypted stored form as the program gets it. */
-export function toPlain(decrypted: Json): Json {
-  return withoutMarks(decrypted, (value) => value);
+/** The stored form as the program gets it; `reveal` where secrets in it are ciphers. */
+export function toPlain(stored: Json, reveal: (secret: Json) => Json = (secret) => secret): Json {
+  return withoutMarks(stored, reveal);
 }
 
 /** Members of objects one by one, everything else replaced. */
@@ -86,9 +86,10 @@ function isSecret(facts: ConnectorFacts, key: string, schemas: JsonSchema[], val
 }
 
 function secretToStore(value: Json, stored: Json | undefined, place: string): Json {
-  if (typeof value === 'object' && value !== null)
+  // Anything else would be stored as it is.
+  if (typeof value !== 'string' && value !== null)
     throw connectorErrors.invalidConfiguration([`${place}: a secret must be a text`]);
-  if (typeof value !== 'string' || !ANY_MASK.test(value)) return value;
+  if (value === null || !ANY_MASK.test(value)) return value;
   // Otherwise the stars themselves would become the secret.
   if (stored === undefined) throw connectorErrors.invalidConfiguration([`${place}: there is no stored secret to keep`]);
   return stored;

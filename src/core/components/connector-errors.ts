@@ -6,6 +6,10 @@ export const connectorErrors = {
     new AppError('not-found', 'connector.not-found', `There is no ${role} with the id ${id}.`, {
       details: { resourceType: role, resourceId: id },
     }),
+  noDefinition: (role: ConnectorRole, id: string) =>
+    new AppError('not-found', 'connector.no-definition', `There is no ${role} definition with the id ${id}.`, {
+      details: { resourceType: `${role} definition`, resourceId: id },
+    }),
   definitionNotFound: (role: ConnectorRole, value: string) =>
     new AppError('invalid', 'connector.definition-unknown', `There is no ${role} connector "${value}".`, {
       details: { value },

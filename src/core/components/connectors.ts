@@ -1,6 +1,7 @@
 import { uuidv4 } from '../../lib/ids.ts';
+import type { Json } from '../../lib/json.ts';
 import type { Actor } from '../identity/actor.ts';
-import type { Secrets } from '../secrets/secrets.ts';
+import type { SecretScope, Secrets } from '../secrets/secrets.ts';
 import type { ComponentDefinition } from './component-model.ts';
 import type { Components } from './components.ts';
 import type { Configuration } from './configuration-model.ts';
@@ -56,11 +57,12 @@ export class Connectors {
     return this.#components.list().filter((one): one is ConnectorDefinition => one.connector?.role === role);
   }
 
-  /** By UUID, or by short name. Throws connector.definition-unknown. */
+  /** By UUID, or by short name. Throws connector.no-definition, connector.definition-unknown. */
   definition(role: ConnectorRole, by: { uuid: string } | { slug: string }): ConnectorDefinition {
     const found = this.definitions(role).find(({ connector }) =>
       'uuid' in by ? connector.uuid === by.uuid.toLowerCase() : connector.slug === by.slug,
     );
+    if (!found && 'uuid' in by) throw connectorErrors.noDefinition(role, by.uuid);
     if (!found) throw connectorErrors.definitionNotFound(role, 'uuid' in by ? by.uuid : by.slug);
     return found;
   }
@@ -97,18 +99,20 @@ export class Connectors {
     id: string,
     change: { name?: string | undefined; configuration?: ConnectorConfiguration | undefined; merge: boolean },
   ): Promise<Connector> {
-    const current = await this.#find(actor, role, id);
-    const definition = this.#definitionOf(current);
-    const stored = parametersOf(current);
-    let configuration: string | undefined;
-    if (change.configuration !== undefined) {
+    const { componentId } = await this.#find(actor, role, id);
+    const definition = this.#components.get(componentId) as ConnectorDefinition;
+    const { name } = change;
+    const scope = { projectId: actor.projectId, componentId, configurationId: id };
+    const updated = await this.#configurations.change(actor, { componentId, configurationId: id }, (current) => {
+      if (change.configuration === undefined) return { name };
+      const stored = parametersOf(current);
       const shown = toMasked(stored) as ConnectorConfiguration;
       const sent = change.merge ? mergeConfiguration(shown, change.configuration) : change.configuration;
       const root = current.configuration.parse() as ConnectorConfiguration;
-      configuration = JSON.stringify({ ...root, parameters: this.#toParameters(definition, sent, stored) });
-    }
-    const address = { componentId: definition.id, configurationId: id };
-    return this.#toConnector(await this.#configurations.update(actor, address, { name: change.name, configuration }));
+      const parameters = this.#toParameters(definition, sent, stored, (secret) => this.#reveal(secret, scope));
+      return { name, configuration: JSON.stringify({ ...root, parameters }) };
+    });
+    return this.#toConnector(updated);
   }
 
   async delete(actor: Actor, role: ConnectorRole, id: string): Promise<void> {
@@ -136,11 +140,26 @@ export class Connectors {
     return found;
   }
 
-  #toParameters(definition: ConnectorDefinition, sent: ConnectorConfiguration, stored: ConnectorConfiguration) {
+  #toParameters(
+    definition: ConnectorDefinition,
+    sent: ConnectorConfiguration,
+    stored: ConnectorConfiguration,
+    reveal: (secret: Json) => Json = (secret) => secret,
+  ): ConnectorConfiguration {
     const parameters = toStored(definition, sent, stored);
-    // Ciphers stand for the texts they are made of: all that a schema says of a secret is its type.
-    assertFitsSpecification(definition, toPlain(parameters) as ConnectorConfiguration);
+    assertFitsSpecification(definition, toPlain(parameters, reveal) as ConnectorConfiguration);
     return parameters;
+  }
+
+  /** A schema may ask for more of a secret than that it is a text, so it is checked as what it is. */
+  #reveal(secret: Json, scope: SecretScope): Json {
+    if (typeof secret !== 'string' || !this.#secrets.isCipher(secret)) return secret;
+    try {
+      return this.#secrets.decryptText(secret, scope);
+    } catch {
+      // Running it will say that it cannot be read; changing something else must stay possible.
+      return secret;
+    }
   }
 
   #definitionOf(configuration: Configuration): ConnectorDefinition {

@@ -79,6 +79,11 @@ export class Syncs {
   async sync(actor: Actor, connectionId: string, how: SyncStart = {}): Promise<Job> {
     const connection = await this.#connections.get(actor, connectionId);
     if (!connection.isActive) throw connectorErrors.inactive();
+    for (const role of ['source', 'destination'] as const) {
+      const { definition } = await this.#connectors.get(actor, role, connection.settings[role].configurationId);
+      // Better said at once than by a job that fails.
+      if (!definition.run) throw componentErrors.notInstalled(definition.id);
+    }
     if ((await this.#unfinished(actor, connectionId)).length > 0) throw connectorErrors.alreadyRunning();
     return this.#start(actor, 'sync', connectionId, how);
   }

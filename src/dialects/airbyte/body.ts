@@ -12,6 +12,9 @@ export function registerBodyParsers(scope: FastifyInstance): void {
     return parseJson(body);
   });
   scope.addHook('preValidation', async (request) => {
+    // The database takes no text with NUL in it, and no name has one.
+    if (request.url.includes('%00') || hasNul(request.body))
+      throw airbyteErrors.invalid('The NUL character is not allowed.');
     if (request.body === undefined || request.body === null) request.body = {};
   });
 }
@@ -41,4 +44,10 @@ function cleaned(value: unknown, depth: number, keepsNulls: boolean): unknown {
       .filter(([key, member]) => (keepsNulls || member !== null) && key !== '__proto__')
       .map(([key, member]) => [key, cleaned(member, depth + 1, keepsNulls || key === 'configuration')]),
   );
+}
+
+function hasNul(value: unknown): boolean {
+  if (typeof value === 'string') return value.includes('\0');
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(value).some(([key, member]) => key.includes('\0') || hasNul(member));
 }

@@ -55,7 +55,7 @@ const Change = Type.Object({
   nonBreakingSchemaUpdatesBehavior: Type.Optional(
     one('ignore', 'disable_connection', 'propagate_columns', 'propagate_fully'),
   ),
-  status: Type.Optional(one('active', 'inactive', 'deprecated')),
+  status: Type.Optional(one('active', 'inactive')),
 });
 
 const Create = Type.Object({ sourceId: Type.String(), destinationId: Type.String(), ...Change.properties });

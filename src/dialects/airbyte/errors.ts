@@ -64,6 +64,7 @@ export function answerFrameworkError(thrown: unknown, request: FastifyRequest, r
 
 export const airbyteErrors = {
   malformed: (message: string, cause?: unknown) => new AppError('invalid', 'request.malformed', message, { cause }),
+  invalid: (message: string) => new AppError('invalid', 'request.invalid', message),
   unprocessable: (message: string) => new AppError('invalid', 'request.unprocessable', message),
   notFound: (resourceType: string, resourceId: string) =>
     new AppError('not-found', 'resource.not-found', `There is no ${resourceType} with the id ${resourceId}.`, {
@@ -77,6 +78,7 @@ function fromThrown(thrown: unknown): AppError {
   if (validation) return new AppError('invalid', 'request.invalid', message ?? 'The request is not valid.');
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
     return new AppError('too-large', 'request.too-large', 'The request body is too large.');
+  if (code === 'FST_ERR_BAD_URL') return airbyteErrors.invalid('The URL is malformed.');
   if (typeof code === 'string' && code.startsWith('FST_ERR_') && (statusCode ?? 500) < 500)
     return airbyteErrors.malformed('The request is malformed.', thrown);
   // The client has gone while it waited: nobody reads this.

@@ -20,6 +20,9 @@ const STATUSES: Record<JobStatus, string> = {
   cancelled: 'cancelled',
 };
 
+/** Some are never said here; asking for them finds nothing. */
+const KNOWN_STATUSES = ['pending', 'queued', 'running', 'incomplete', 'failed', 'succeeded', 'cancelled'];
+
 const KINDS: Record<string, SyncKind[]> = { sync: ['sync'], reset: ['reset'], clear: [], refresh: [] };
 
 export function registerJobRoutes(app: AirbyteApp, deps: AirbyteDeps): void {
@@ -48,10 +51,11 @@ export function registerJobRoutes(app: AirbyteApp, deps: AirbyteDeps): void {
     async (request) => {
       const { limit, offset, connectionId, jobType, status, orderBy = 'createdAt|ASC', ...times } = request.query;
       const order = /^(createdAt|updatedAt)\|(ASC|DESC)$/.exec(orderBy);
-      if (!order) throw new AppError('invalid', 'request.invalid', `It cannot be ordered by "${orderBy}".`);
+      if (!order) throw airbyteErrors.invalid(`It cannot be ordered by "${orderBy}".`);
       const kinds = jobType === undefined ? undefined : KINDS[jobType];
-      if (jobType !== undefined && !kinds)
-        throw new AppError('invalid', 'request.invalid', `There is no job type "${jobType}".`);
+      if (jobType !== undefined && !kinds) throw airbyteErrors.invalid(`There is no job type "${jobType}".`);
+      if (status !== undefined && !KNOWN_STATUSES.includes(status))
+        throw airbyteErrors.invalid(`There is no job status "${status}".`);
       const isAsked =
         connectionId !== undefined || (await asksForOwn(deps.core, request.actor, queryList(request, 'workspaceIds')));
       const filter: SyncFilter = {
@@ -108,7 +112,7 @@ export function registerJobRoutes(app: AirbyteApp, deps: AirbyteDeps): void {
 function toJobId(text: string): number {
   const id = Number(text);
   if (!/^\d{1,16}$/.test(text) || !Number.isSafeInteger(id))
-    throw new AppError('invalid', 'request.invalid', `"${text}" is not the number of a job.`);
+    throw airbyteErrors.invalid(`"${text}" is not the number of a job.`);
   return id;
 }
 
@@ -127,7 +131,7 @@ function range(
 
 function toDate(text: string): Date {
   const date = new Date(text);
-  if (Number.isNaN(date.getTime())) throw new AppError('invalid', 'request.invalid', `"${text}" is not a time.`);
+  if (Number.isNaN(date.getTime())) throw airbyteErrors.invalid(`"${text}" is not a time.`);
   return date;
 }
 
