@@ -12,6 +12,16 @@ export const expected = {
   flights: 7_009_728,
   states: 52,
   flightsLeavingTheState: 6_085_594,
+  /** The routes are sorted by origin: those from before the boundary come first, the others are added between. */
+  sync: { boundary: 'LAS', first: 2617, second: 2749 },
+  /** States with so many flights and more, and of those: share of flights that leave the state, least of all. */
+  big: {
+    from: 100_000,
+    states: 24,
+    flights: 6_182_544,
+    pageSize: 10,
+    summary: { states: 24, leaving: 85.75, mostAtHome: 'HI' },
+  },
   /** state, flights, routes, airports, flights that leave the state, share of all flights in percent */
   top: [
     ['CA', 824_597, 510, 26, 494_448, 11.76],

@@ -6,12 +6,15 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { runMainJob, type Step } from './steps.ts';
+import type { Credentials } from './api.ts';
+import type { Step } from './step.ts';
+import { runMainJob } from './steps.ts';
 
 const help = `npm run demo [-- OPTIONS]
 
 Starts Millrace on a data directory of its own, runs the main job over real data through the public APIs
-(files -> tables -> SQL -> Python -> export, compared with known numbers) and keeps serving until Ctrl-C.
+(a connection and files -> tables -> SQL -> Python -> data objects -> a script -> a SQL login, compared with known
+numbers) and keeps serving until Ctrl-C.
 
   --exit        stop after the job; exit code 0 only if every step gave the right answer
   --data DIR    data directory (default ./millrace-demo)
@@ -49,12 +52,12 @@ async function main(): Promise<number> {
 
   let ok = true;
   try {
-    const credentials = JSON.parse(readFileSync(ready.credentials, 'utf8')) as { keboola: { storageToken: string } };
+    const credentials = JSON.parse(readFileSync(ready.credentials, 'utf8')) as Credentials;
     console.log(row('step', 'API call', 'rows', 'time'));
-    console.log('-'.repeat(86));
+    console.log('-'.repeat(90));
     const jobStarted = performance.now();
-    await runMainJob(ready.url, credentials.keboola.storageToken, (step) => console.log(line(step)));
-    console.log('-'.repeat(86));
+    await runMainJob({ ...credentials, url: ready.url }, (step) => console.log(line(step)));
+    console.log('-'.repeat(90));
     console.log(`Every number is as expected (${seconds(performance.now() - jobStarted)}).\n`);
   } catch (error) {
     ok = false;
@@ -115,7 +118,7 @@ function line(step: Step): string {
 }
 
 function row(name: string, call: string, rows: string, time: string): string {
-  return `${name.padEnd(34)}${call.padEnd(32)}${rows.padStart(9)}  ${time.padStart(8)}`;
+  return `${name.padEnd(36)}${call.padEnd(33)}${rows.padStart(9)}  ${time.padStart(8)}`;
 }
 
 function seconds(ms: number): string {

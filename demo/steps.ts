@@ -3,11 +3,13 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { Api, airbyteApi, type Credentials, syncanoApi } from './api.ts';
 import { Client } from './client.ts';
 import { expected } from './expected.ts';
-
-/** One line of the demo's table. */
-export type Step = { name: string; call: string; rows: number | undefined; ms: number; skipped?: string };
+import { serveObjects } from './objects.ts';
+import { type Step, stepper } from './step.ts';
+import { syncRoutes } from './sync.ts';
+import { queryWorkspace } from './workspace.ts';
 
 const airports = 'in.c-travel.airports';
 const routes = 'in.c-travel.routes';
@@ -15,20 +17,18 @@ const traffic = 'out.c-travel.traffic_by_state';
 const ranking = 'out.c-travel.state_ranking';
 
 /**
- * The main job, through public HTTP only: files -> tables -> SQL -> Python -> export -> known numbers.
- * Runs any number of times on the same project. Throws when any answer is wrong.
+ * The main job, through public HTTP only: files and a connection -> tables -> SQL -> Python -> export -> known numbers
+ * -> data objects -> a script -> a SQL login. Runs any number of times on the same project. Throws when any answer is
+ * wrong.
  */
-export async function runMainJob(url: string, storageToken: string, report: (step: Step) => void): Promise<void> {
-  const client = new Client(url, storageToken);
-  const step = async (name: string, call: string, body: () => Promise<number | undefined>): Promise<void> => {
-    const started = performance.now();
-    const rows = await body();
-    report({ name, call, rows, ms: performance.now() - started });
-  };
+export async function runMainJob(credentials: Credentials, report: (step: Step) => void): Promise<void> {
+  const { url, keboola, airbyte, syncano } = credentials;
+  const client = new Client(url, keboola.storageToken);
+  const step = stepper(report);
 
   await step('verify the token', 'GET /v2/storage/tokens/verify', async () => {
     const token = await client.call<{ owner: { name: string } }>('GET', '/v2/storage/tokens/verify');
-    assert.ok(token.owner.name.length > 0);
+    assert.equal(token.owner.name, credentials.project.name);
     return undefined;
   });
 
@@ -40,26 +40,13 @@ export async function runMainJob(url: string, storageToken: string, report: (ste
     return undefined;
   });
 
-  const airportsCsv = dataset('airports.csv');
-  const routesCsv = dataset('flights-airport.csv');
   await step('load the airports', 'POST .../tables-async', async () => {
-    const fileId = await client.upload('airports.csv', airportsCsv, ['demo']);
+    const fileId = await client.upload('airports.csv', dataset('airports.csv'), ['demo']);
     return await load(client, airports, fileId, 'iata', false);
   });
 
-  await step('load half of the routes', 'POST .../import-async', async () => {
-    const lines = routesCsv.toString('utf8').trimEnd().split('\n');
-    const half = `${lines.slice(0, Math.floor(lines.length / 2)).join('\n')}\n`;
-    const fileId = await client.upload('routes-1.csv', Buffer.from(half), ['demo']);
-    return await load(client, routes, fileId, 'origin,destination', false);
-  });
-
-  await step('load all routes, incrementally', 'POST .../import-async', async () => {
-    const fileId = await client.upload('routes-2.csv', routesCsv, ['demo']);
-    const rows = await load(client, routes, fileId, 'origin,destination', true);
-    assert.equal(rows, expected.routes, 'the incremental load must add the missing routes and double none');
-    return rows;
-  });
+  const apis = { airbyte: await airbyteApi(credentials), keboola: client, workspaceId: airbyte.workspaceId };
+  await syncRoutes(step, apis, dataset('flights-airport.csv').toString('utf8'), routes);
 
   await step('SQL: flights by state', 'POST /queue/jobs', async () => {
     await configure(client, 'keboola.duckdb-transformation', 'demo-traffic', 'Flights by state', sqlConfiguration);
@@ -108,6 +95,10 @@ export async function runMainJob(url: string, storageToken: string, report: (ste
     }
     return rows.length;
   });
+
+  const root = new Api(url, { 'X-API-KEY': syncano.accountKey });
+  await serveObjects(step, { objects: syncanoApi(credentials), keboola: client, root }, traffic);
+  await queryWorkspace(step, client, traffic);
 }
 
 /** Creates the table from the file, or loads the file into it when it is there already. Returns the rows afterwards. */
