@@ -11,7 +11,7 @@ const Syncano = require('syncano').default ?? require('syncano');
 const { url: baseUrl, accountKey, apiKey, instance: instanceName } = JSON.parse(given);
 const connect = (keys) => Syncano({ baseUrl, ...keys, defaults: { instanceName } });
 const connection = connect({ accountKey });
-const { Instance, Class, DataObject, User, Script, ScriptTrace, ScriptEndpoint } = connection;
+const { Instance, Class, DataObject, User, Script, ScriptTrace, ScriptEndpoint, Schedule, ScheduleTrace } = connection;
 
 const steps = {
   async instances() {
@@ -118,6 +118,22 @@ const steps = {
     assert.equal(older.at(-1).id, begun.id);
     script.source = 'console.log("changed")';
     assert.equal((await script.save()).source, 'console.log("changed")');
+  },
+
+  async schedules() {
+    const [script] = await Script.please().list();
+    const schedule = await Schedule.please().create({ label: 'often', script: script.id, interval_sec: 30 });
+    assert.deepEqual([schedule.interval_sec, schedule.script], [30, script.id]);
+    const nightly = await Schedule.please().create({ label: 'nightly', script: script.id, crontab: '0 2 * * *' });
+    assert.equal(new Date(nightly.scheduled_next).getUTCHours(), 2);
+    const labels = (await Schedule.please().list()).map(({ label }) => label);
+    assert.deepEqual(labels, ['often', 'nightly']);
+    assert.equal((await Schedule.please().get({ id: nightly.id })).crontab, '0 2 * * *');
+    assert.deepEqual([...(await ScheduleTrace.please().list({ scheduleId: nightly.id }))], []);
+    const wrong = { label: 'x', script: script.id, crontab: 'now and then please' };
+    await assert.rejects(Schedule.please().create(wrong), { status: 400 });
+    await nightly.delete();
+    await Schedule.please().delete({ id: schedule.id });
   },
 
   async endpoints() {

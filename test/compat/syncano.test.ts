@@ -11,7 +11,7 @@ import { SYNCANO_CLIENT } from './clients.ts';
 const run = promisify(execFile);
 const SCRIPT = path.join(packageRoot, 'test', 'compat', 'syncano-client.mjs');
 
-test('the unmodified JavaScript client of 2016 works with classes, objects, users, scripts and endpoints', async (t) => {
+test('the unmodified JavaScript client of 2016 works with classes, objects, users, scripts, schedules and endpoints', async (t) => {
   const home = await npmPackages(t, SYNCANO_CLIENT);
   if (home === undefined) return;
   const { url, credentials } = await startPlatform(t);
@@ -28,5 +28,13 @@ test('the unmodified JavaScript client of 2016 works with classes, objects, user
       throw new Error(`${error.stdout}${error.stderr || error.message}`);
     },
   );
-  assert.deepEqual(stdout.trim().split('\n'), ['instances', 'classes', 'objects', 'users', 'scripts', 'endpoints']);
+  assert.deepEqual(stdout.trim().split('\n'), [
+    'instances',
+    'classes',
+    'objects',
+    'users',
+    'scripts',
+    'schedules',
+    'endpoints',
+  ]);
 });

@@ -433,3 +433,26 @@ test('a scheduler sleeps until something is due, is woken by changes, and ends w
   assert.ok((await jobsOf()).length >= 2);
   assert.equal((await db.query(sql`select from schedule_runs`)).length, 0, 'runs go with their schedule');
 });
+
+test('a scheduler outlives an outage of its database', async (t) => {
+  const { db, schedules, occurrences, make, runsOf, at } = await setUp(t);
+  const scheduler = createScheduler({ occurrences, schedules, clock: systemClock, log: silentLogger });
+  scheduler.start();
+  cleanup(t, () => scheduler.stop());
+  const { id } = await make({ type: 'interval', seconds: 3600, timezone: 'UTC' });
+  const cut = () =>
+    db.query(sql`
+      select pg_terminate_backend(pid) from pg_stat_activity
+      where datname = current_database() and pid <> pg_backend_pid()`);
+  for (let i = 0; i < 3; i++) {
+    await cut();
+    await sleep(30);
+  }
+  // The connection that brings notifications comes back a little later than the others.
+  await sleep(300);
+  at(new Date());
+  await db.query(sql`update schedules set next_run_at = ${new Date(Date.now() - 1000)} where id = ${id}`);
+  await db.query(sql`select pg_notify('schedules', '')`);
+  for (const deadline = Date.now() + 5000; (await runsOf(id)).length === 0 && Date.now() < deadline; ) await sleep(10);
+  assert.equal((await runsOf(id)).length, 1);
+});
