@@ -11,6 +11,7 @@ const LIMIT_NAMES: Record<string, string> = {
 export function toKeboolaOwner(
   project: Project,
   sizes: { rowsCount: number; dataSizeBytes: number },
+  hasWorkspaces: (backend: string) => boolean,
 ): Record<string, unknown> {
   const limits = Object.entries({ ...PROJECT_LIMITS, ...project.limits }).map(([key, value]) => [
     LIMIT_NAMES[key] ?? key,
@@ -26,10 +27,10 @@ export function toKeboolaOwner(
     features: project.features,
     dataSizeBytes: sizes.dataSizeBytes,
     rowsCount: sizes.rowsCount,
-    hasMysql: false,
+    hasMysql: hasWorkspaces('mysql'),
     hasSynapse: false,
     // SQL workspaces announce themselves as redshift, because clients reach that by plain PostgreSQL.
-    hasRedshift: true,
+    hasRedshift: hasWorkspaces('postgres'),
     hasSnowflake: project.defaultBackend === 'snowflake',
     hasExasol: false,
     hasTeradata: false,

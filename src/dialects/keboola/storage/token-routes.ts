@@ -62,7 +62,7 @@ export function registerTokenRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
         }),
         ...(person && { adminOwner: person }),
         organization: { id: String(project.organization.id) },
-        owner: toKeboolaOwner(project, overview),
+        owner: toKeboolaOwner(project, overview, (backend) => deps.core.workspaces.has(backend)),
       };
     },
   );

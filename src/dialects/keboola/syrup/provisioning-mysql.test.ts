@@ -32,6 +32,8 @@ test('mysql credentials over HTTP: made once, used, extended, killed, dropped, a
   const { url, stop, start } = await startMariadb(t);
   const app = await keboolaServer(t, { mysqlUrl: url });
   assert.equal((await app.request('GET', `${MYSQL}?type=sandbox`)).status, 404);
+  const { owner } = (await app.request('GET', '/v2/storage/tokens/verify')).body as { owner: Record<string, unknown> };
+  assert.deepEqual([owner.hasMysql, owner.hasRedshift], [true, true]);
 
   const sandbox = await create(app, 'sandbox');
   const { credentials, id } = sandbox;
