@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism, totalmem } from 'node:os';
 import path from 'node:path';
@@ -149,6 +149,14 @@ const keys = {
     secret: 'url',
     parse: mysqlUrl,
   } as Key<string | undefined>,
+  localSources: {
+    env: 'MILLRACE_LOCAL_SOURCES',
+    default: [],
+    defaultText: 'none: file sources read addresses only',
+    description:
+      'Folders of this machine whose files every project may read with a file source (a colon between them). They are shown to the source read-only and must be readable by every user of the machine.',
+    parse: folders,
+  } as Key<readonly string[]>,
   logLevel: {
     env: 'MILLRACE_LOG_LEVEL',
     default: 'info',
@@ -210,6 +218,11 @@ export function loadConfig({ flags = {}, env = process.env, file }: ConfigInputs
   }
   if ((config.tlsCert === undefined) !== (config.tlsKey === undefined)) {
     problems.push('tlsCert and tlsKey are only of use together: set both or none');
+  }
+  for (const folder of (config.localSources ?? []) as string[]) {
+    const data = String(config.dataDirectory);
+    if (isWithin(folder, data) || isWithin(data, folder))
+      problems.push(`localSources: ${folder} and the data directory must not lie in each other`);
   }
   if (problems.length > 0) {
     throw new AppError('invalid', 'config.invalid', `The configuration is wrong:\n- ${problems.join('\n- ')}`, {
@@ -324,6 +337,22 @@ function choice<const T extends string>(...allowed: T[]): (value: unknown) => T 
     return found;
   };
 }
+
+function folders(value: unknown): string[] {
+  const names = Array.isArray(value) ? value.map(text) : text(value).split(path.delimiter).filter(Boolean);
+  return names.map((name) => {
+    let found: string;
+    try {
+      found = realpathSync(name);
+    } catch {
+      throw new Error(`${name} does not exist`);
+    }
+    if (!path.isAbsolute(name) || !statSync(found).isDirectory()) throw new Error(`${name} is no folder's full path`);
+    return found;
+  });
+}
+
+const isWithin = (inner: string, outer: string) => `${inner}/`.startsWith(outer === '/' ? '/' : `${outer}/`);
 
 function hostNames(value: unknown): string[] {
   const names = (Array.isArray(value) ? value.map(text) : text(value).split(',')).map((name) =>

@@ -1,9 +1,15 @@
 // A source of the Airbyte protocol: the records of one CSV or JSON lines file.
-import { createReadStream, readFileSync } from 'node:fs';
+//
+// Incremental reading goes through the whole file and sends the records whose cursor is not before the greatest one
+// sent so far. Not only those after it: a record that was added with the same value would be lost. So the last ones
+// come again, and a destination that deduplicates drops them. Records without a cursor value come every time.
+import { closeSync, openSync, readFileSync, readSync, realpathSync, statSync, writeSync } from 'node:fs';
+import { sep } from 'node:path';
 import { parseArgs } from 'node:util';
+import { CsvError, CsvRecords } from './csv-records.mjs';
 
 const SAMPLE = 1000;
-const WRITE_CHARACTERS = 1 << 16;
+const READ_BYTES = 1 << 18;
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -15,163 +21,149 @@ const readJson = (path) => JSON.parse(readFileSync(path, 'utf8'));
 /** Something the person who configured the source can put right. */
 class ConfigError extends Error {}
 
-let pending = '';
-async function emit(text) {
-  pending += text;
-  if (pending.length > WRITE_CHARACTERS) await flush();
+/** Waits until all of it is gone: whoever reads sets the pace. */
+function emit(bytes) {
+  for (let at = 0; at < bytes.length; ) {
+    try {
+      at += writeSync(1, bytes, at);
+    } catch (error) {
+      if (error.code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
 }
-async function flush() {
-  const text = pending;
-  pending = '';
-  if (text !== '' && !process.stdout.write(text)) await new Promise((resolve) => process.stdout.once('drain', resolve));
-}
-const send = (message) => emit(`${JSON.stringify(message)}\n`);
+const send = (message) => emit(Buffer.from(`${JSON.stringify(message)}\n`));
 const trace = (type, payload) => send({ type: 'TRACE', trace: { type, emitted_at: Date.now(), ...payload } });
 
-async function open(config) {
+/** The bytes of the file. */
+async function* chunks(config) {
   if (!/^https?:\/\//i.test(config.url)) {
-    const path = config.url.replace(/^file:\/\//i, '');
-    const stream = createReadStream(path, { highWaterMark: 1 << 18 });
-    await new Promise((resolve, reject) => {
-      stream.once('open', resolve);
-      stream.once('error', (error) => reject(new ConfigError(`Cannot open ${path}: ${error.code ?? error.message}`)));
-    });
-    return stream;
+    yield* localChunks(config.url.replace(/^file:\/\//i, ''));
+    return;
   }
   const headers = config.authorization ? { authorization: config.authorization } : {};
   const answer = await fetch(config.url, { headers }).catch((error) => {
     throw new ConfigError(`Cannot reach ${new URL(config.url).host}: ${error.cause?.message ?? error.message}`);
   });
-  if (answer.ok && answer.body) return answer.body;
-  const message = `The server answered ${answer.status} ${answer.statusText}`;
-  throw answer.status >= 500 || answer.status === 429 ? new Error(message) : new ConfigError(message);
+  if (!answer.ok || !answer.body) {
+    const message = `The server answered ${answer.status} ${answer.statusText}`;
+    throw answer.status >= 500 || answer.status === 429 ? new Error(message) : new ConfigError(message);
+  }
+  for await (const chunk of answer.body) yield Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
 }
 
-/** Lines without their ends, several at a time. */
-async function* lines(config) {
+/** Only of folders that the operator of the machine has opened, also where nothing else keeps us in. */
+function* localChunks(path) {
+  const folders = JSON.parse(process.env.MILLRACE_LOCAL_SOURCES ?? '[]');
+  let real;
+  try {
+    real = realpathSync(path);
+  } catch {
+    // The same as for a file that may not be read: whether it is there is nobody's business.
+  }
+  if (real === undefined || !folders.some((folder) => real.startsWith(folder + sep)))
+    throw new ConfigError(`${path} is no file in a folder that this server opens to sources.`);
+  if (!statSync(real).isFile()) throw new ConfigError(`${path} is no file.`);
+  let file;
+  try {
+    file = openSync(real, 'r');
+  } catch (error) {
+    throw new ConfigError(`Cannot open ${path}: ${error.code ?? error.message}`);
+  }
+  try {
+    for (;;) {
+      const buffer = Buffer.allocUnsafe(READ_BYTES);
+      const size = readSync(file, buffer);
+      if (size === 0) return;
+      yield buffer.subarray(0, size);
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Batches of texts of JSON objects, each with its value. */
+async function* jsonRecords(config) {
   const decoder = new TextDecoder('utf-8');
   let rest = '';
-  const stream = await open(config);
-  for await (const chunk of stream) {
-    const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = parts.pop();
-    yield parts;
-  }
-  rest += decoder.decode();
-  if (rest !== '') yield [rest];
-}
-
-/** Cells of a record, or undefined while a quoted cell goes on in the next line. */
-function splitQuoted(line, delimiter) {
-  const cells = [];
-  for (let at = 0; ; ) {
-    if (line[at] === '"') {
-      let cell = '';
-      for (at++; ; at++) {
-        const end = line.indexOf('"', at);
-        if (end < 0) return undefined;
-        cell += line.slice(at, end);
-        at = end + 1;
-        if (line[at] !== '"') break;
-        cell += '"';
-      }
-      const next = line.indexOf(delimiter, at);
-      cells.push(cell + line.slice(at, next < 0 ? undefined : next));
-      if (next < 0) return cells;
-      at = next + 1;
-    } else {
-      const next = line.indexOf(delimiter, at);
-      cells.push(line.slice(at, next < 0 ? undefined : next));
-      if (next < 0) return cells;
-      at = next + 1;
-    }
-  }
-}
-
-async function* csvRows(config) {
-  const delimiter = config.delimiter ?? ',';
-  let open = '';
-  for await (const batch of lines(config)) {
-    const rows = [];
-    for (const raw of batch) {
-      const line = open === '' ? raw : `${open}\n${raw}`;
-      const text = line.endsWith('\r') ? line.slice(0, -1) : line;
-      if (!line.includes('"')) {
-        if (text !== '') rows.push(text.split(delimiter));
-        continue;
-      }
-      const cells = splitQuoted(text, delimiter);
-      open = cells ? '' : line;
-      if (cells) rows.push(cells);
-    }
-    yield rows;
-  }
-  if (open !== '') throw new ConfigError('The file ends within a quoted cell.');
-}
-
-/** Batches of [JSON text of the record, value of the cursor]. */
-async function* records(config, cursor) {
-  if (config.format === 'jsonl') {
-    let number = 0;
-    for await (const batch of lines(config)) {
-      yield batch.flatMap((line) => {
-        number++;
-        const text = line.trim();
-        if (text === '') return [];
-        let value;
-        try {
-          value = JSON.parse(text);
-        } catch {
-          throw new ConfigError(`Line ${number} is not JSON.`);
-        }
-        if (typeof value !== 'object' || value === null || Array.isArray(value))
-          throw new ConfigError(`Line ${number} is not a JSON object.`);
-        return [[text, cursor === undefined ? undefined : value[cursor]]];
-      });
-    }
-    return;
-  }
-  let keys;
-  let names;
   let number = 0;
-  for await (const rows of csvRows(config)) {
-    if (!keys && rows.length > 0) {
-      names = rows.shift().map((name, index) => (index === 0 ? name.replace(/^\ufeff/, '') : name));
-      keys = names.map((name, index) => `${index === 0 ? '{' : ','}${JSON.stringify(name)}:`);
-    }
-    const at = names?.indexOf(cursor) ?? -1;
-    yield rows.map((cells) => {
+  const parse = (lines) =>
+    lines.flatMap((line) => {
       number++;
-      if (cells.length !== keys.length)
-        throw new ConfigError(`Record ${number} has ${cells.length} cells instead of ${keys.length}.`);
-      let text = '';
-      for (let i = 0; i < cells.length; i++) text += keys[i] + JSON.stringify(cells[i]);
-      return [`${text}}`, at < 0 ? undefined : cells[at]];
+      const text = line.trim();
+      if (text === '') return [];
+      let value;
+      try {
+        value = JSON.parse(text);
+      } catch {
+        throw new ConfigError(`Line ${number} is not JSON.`);
+      }
+      if (typeof value !== 'object' || value === null || Array.isArray(value))
+        throw new ConfigError(`Line ${number} is not a JSON object.`);
+      return [{ text, value }];
     });
+  for await (const chunk of chunks(config)) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = lines.pop();
+    yield parse(lines);
+  }
+  yield parse([rest + decoder.decode()]);
+}
+
+const isNumber = (text) => text.trim() !== '' && Number.isFinite(Number(text));
+function isBefore(value, last) {
+  const [a, b] = [String(value), String(last)];
+  return isNumber(a) && isNumber(b) ? Number(a) < Number(b) : a < b;
+}
+
+/** How far an incremental reading has got. */
+class Cursor {
+  constructor(last) {
+    this.last = last;
+    this.greatest = last;
+  }
+
+  accepts(value) {
+    if (value === undefined || value === null || value === '') return true;
+    if (this.last !== undefined && isBefore(value, this.last)) return false;
+    if (this.greatest === undefined || isBefore(this.greatest, value)) this.greatest = value;
+    return true;
   }
 }
 
-const isNumber = (text) => text !== '' && Number.isFinite(Number(text));
-function isAfter(value, last) {
-  const [a, b] = [String(value), String(last)];
-  return isNumber(a) && isNumber(b) ? Number(a) > Number(b) : a > b;
+async function sendCsv(config, stream, field, cursor) {
+  const accepts = (value) => cursor.accepts(value);
+  const records = new CsvRecords({ stream, delimiter: config.delimiter, cursor: field, accepts, write: emit });
+  for await (const chunk of chunks(config)) {
+    records.push(chunk);
+    if (field !== undefined && records.names && !records.names.includes(field))
+      throw new ConfigError(`The file has no column "${field}" any more.`);
+  }
+  records.end();
 }
 
-function typeOf(value) {
-  if (Array.isArray(value)) return 'array';
-  return Number.isInteger(value) ? 'integer' : typeof value;
+async function sendJson(config, stream, field, cursor) {
+  const before = `{"type":"RECORD","record":{"stream":${JSON.stringify(stream)},"data":`;
+  for await (const batch of jsonRecords(config)) {
+    const after = `,"emitted_at":${Date.now()}}}\n`;
+    let text = '';
+    for (const one of batch) {
+      if (field === undefined || cursor.accepts(one.value[field])) text += before + one.text + after;
+    }
+    if (text !== '') emit(Buffer.from(text));
+  }
 }
 
 async function discover(config) {
   const types = new Map();
   if (config.format === 'jsonl') {
     let count = 0;
-    for await (const batch of records(config)) {
-      for (const [text] of batch) {
-        for (const [key, value] of Object.entries(JSON.parse(text))) {
+    for await (const batch of jsonRecords(config)) {
+      for (const { value } of batch) {
+        for (const [key, member] of Object.entries(value)) {
           const known = types.get(key) ?? new Set();
           types.set(key, known);
-          if (value !== null) known.add(typeOf(value));
+          if (member !== null) known.add(typeOf(member));
         }
       }
       count += batch.length;
@@ -179,17 +171,14 @@ async function discover(config) {
     }
   } else {
     // Of a CSV file only the names are certain: `007` is no number.
-    for await (const [head] of csvRows(config)) {
-      if (!head) continue;
-      for (const [index, name] of head.entries())
-        types.set(index === 0 ? name.replace(/^\ufeff/, '') : name, new Set(['string']));
-      break;
-    }
+    for (const name of await csvNames(config)) types.set(name, new Set(['string']));
   }
   if (types.size === 0) throw new ConfigError('The file is empty.');
   const properties = {};
   for (const [name, known] of types) properties[name] = { type: ['null', ...(known.size > 0 ? known : ['string'])] };
   const key = (config.primary_key ?? []).map((name) => [name]);
+  const missing = key.find(([name]) => !types.has(name));
+  if (missing) throw new ConfigError(`The file has no column "${missing}" for the primary key.`);
   return {
     name: config.dataset_name,
     json_schema: { $schema: 'http://json-schema.org/draft-07/schema#', type: 'object', properties },
@@ -199,36 +188,45 @@ async function discover(config) {
   };
 }
 
+async function csvNames(config) {
+  const records = new CsvRecords({ stream: '', delimiter: config.delimiter, write: () => undefined });
+  for await (const chunk of chunks(config)) {
+    // Records are not looked at yet.
+    const end = chunk.indexOf(0x0a);
+    records.push(end < 0 ? chunk : chunk.subarray(0, end + 1));
+    if (!records.names && end >= 0) records.push(chunk.subarray(end + 1));
+    if (records.names) return records.names;
+  }
+  records.end();
+  return records.names ?? [];
+}
+
+function typeOf(value) {
+  if (Array.isArray(value)) return 'array';
+  return Number.isInteger(value) ? 'integer' : typeof value;
+}
+
 async function read(config) {
   const states = values.state ? readJson(values.state) : [];
   for (const configured of readJson(values.catalog).streams) {
     const { name } = configured.stream;
     if (name !== config.dataset_name) throw new ConfigError(`There is no stream "${name}".`);
     const descriptor = { stream_descriptor: { name } };
-    await trace('STREAM_STATUS', { stream_status: { ...descriptor, status: 'STARTED' } });
+    trace('STREAM_STATUS', { stream_status: { ...descriptor, status: 'STARTED' } });
     const isIncremental = configured.sync_mode === 'incremental';
-    const cursor = isIncremental ? configured.cursor_field?.[0] : undefined;
-    if (isIncremental && cursor === undefined) throw new ConfigError('An incremental read needs a cursor field.');
-    const known = states.find((one) => one.stream?.stream_descriptor?.name === name)?.stream.stream_state;
-    const last = known?.cursor_field === cursor ? known?.cursor : undefined;
-    let next = last;
-    const before = `{"type":"RECORD","record":{"stream":${JSON.stringify(name)},"data":`;
-    for await (const batch of records(config, cursor)) {
-      const after = `,"emitted_at":${Date.now()}}}\n`;
-      for (const [text, value] of batch) {
-        if (isIncremental) {
-          if (last !== undefined && !isAfter(value ?? '', last)) continue;
-          if (value !== undefined && value !== null && (next === undefined || isAfter(value, next))) next = value;
-        }
-        await emit(before + text + after);
-      }
-    }
+    const field = isIncremental ? configured.cursor_field?.[0] : undefined;
+    if (isIncremental && field === undefined) throw new ConfigError('An incremental read needs a cursor field.');
+    const known = Array.isArray(states)
+      ? states.find((one) => one.stream?.stream_descriptor?.name === name)?.stream.stream_state
+      : undefined;
+    const cursor = new Cursor(known?.cursor_field === field ? known?.cursor : undefined);
+    await (config.format === 'jsonl' ? sendJson : sendCsv)(config, name, field, cursor);
     if (isIncremental) {
       // Only at the end: a file is in no order, so nothing is known of its rest before.
-      const state = { cursor_field: cursor, ...(next !== undefined && { cursor: next }) };
-      await send({ type: 'STATE', state: { type: 'STREAM', stream: { ...descriptor, stream_state: state } } });
+      const state = { cursor_field: field, ...(cursor.greatest !== undefined && { cursor: cursor.greatest }) };
+      send({ type: 'STATE', state: { type: 'STREAM', stream: { ...descriptor, stream_state: state } } });
     }
-    await trace('STREAM_STATUS', { stream_status: { ...descriptor, status: 'COMPLETE' } });
+    trace('STREAM_STATUS', { stream_status: { ...descriptor, status: 'COMPLETE' } });
   }
 }
 
@@ -258,12 +256,11 @@ async function main() {
 
 try {
   await main();
-  await flush();
 } catch (error) {
-  const failure = error instanceof ConfigError ? 'config_error' : 'system_error';
-  await trace('ERROR', {
+  const isTheirs = error instanceof ConfigError || error instanceof CsvError;
+  const failure = isTheirs ? 'config_error' : 'system_error';
+  trace('ERROR', {
     error: { message: error.message, internal_message: error.message, stack_trace: error.stack, failure_type: failure },
   });
-  await flush();
   process.exitCode = 1;
 }

@@ -32,6 +32,7 @@ import { tableImportKind } from '../runner/kinds/table-import.ts';
 import { sweepSandboxes } from '../runner/scripts/sandbox.ts';
 import { Sandboxes } from '../runner/scripts/sandboxes.ts';
 import { sweepJobDirectories } from '../runner/steps/work-dir.ts';
+import { SYNC_OPTIONS } from '../runner/sync/run-sync.ts';
 import { createWorker } from '../runner/worker.ts';
 
 export type WorkerParts = {
@@ -70,7 +71,8 @@ export async function composeWorker(options: WorkerParts) {
   const loads = new TableLoads(parts);
   const runner = { core, runtime, sessions: engine.sessions, jobsDirectory, publicUrl };
   const sandboxes = new Sandboxes(runner, log);
-  const sync = { firstBackoffMs: 10_000 };
+  const connectors = { ...runner, localSources: config.localSources };
+  const syncs = { ...connectors, loads, sync: SYNC_OPTIONS };
   const worker = createWorker({
     jobs,
     identity,
@@ -85,11 +87,11 @@ export async function composeWorker(options: WorkerParts) {
       provisionKind(core.workspaceJobs),
       deprovisionKind(core.workspaceJobs),
       componentKind(runner),
-      checkKind(runner),
-      discoverKind(runner),
-      syncKind(runner, sync),
-      resetKind(runner, sync),
       scriptKind(runner, sandboxes),
+      checkKind(connectors),
+      discoverKind(connectors),
+      syncKind(syncs),
+      resetKind(syncs),
     ],
     concurrency: { storage: config.storageConcurrency, component: config.componentConcurrency },
     log,

@@ -33,8 +33,8 @@ export function createJobContext(parts: {
       isFinished = true;
       logEnd(log, ended, outcome.status === 'failed' ? outcome.error : undefined);
     },
-    async keep(inTx) {
-      await jobs.keep(job, inTx);
+    async keep(inTx, handle) {
+      await jobs.keep(job, inTx, handle);
     },
     async saveHandle(handle) {
       await jobs.queue.saveHandle(job, handle);

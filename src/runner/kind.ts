@@ -25,8 +25,8 @@ export type JobContext = {
    * anything, becomes the result: for results that are known only inside.
    */
   finish(outcome: Outcome, inTx?: (tx: Transaction) => Promise<Json | undefined> | Promise<void>): Promise<void>;
-  /** Commits what the job has reached so far, under the same fence as its end. */
-  keep(inTx: (tx: Transaction) => Promise<void>): Promise<void>;
+  /** Commits what the job has reached so far, and with it a new handle, under the same fence as its end. */
+  keep(inTx: (tx: Transaction) => Promise<void>, handle?: Json): Promise<void>;
   /** Keeps what `recover` needs to find the work again; fenced like `finish`. */
   saveHandle(handle: Json): Promise<void>;
   /** Appends to the event log in the job's name. */

@@ -1,5 +1,5 @@
 import { mkdirSync } from 'node:fs';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
@@ -47,16 +47,23 @@ import { tableDropKind } from '../../src/runner/kinds/table-drop.ts';
 import { tableExportKind } from '../../src/runner/kinds/table-export.ts';
 import { tableImportKind } from '../../src/runner/kinds/table-import.ts';
 import { Sandboxes } from '../../src/runner/scripts/sandboxes.ts';
+import { SYNC_OPTIONS, type SyncOptions } from '../../src/runner/sync/run-sync.ts';
 import { createWorker, type Worker } from '../../src/runner/worker.ts';
 import { cleanup } from './cleanup.ts';
 import { testDatabase } from './database.ts';
 import { testProject } from './project.ts';
 
-/** Components for tests, by id: what their definition files say beyond the id. */
-export type TestComponents = Record<string, { run?: object; data?: object; configurationSchema?: object }>;
+/** Components for tests, by id: what their definition files say beyond the id, and `main.mjs` beside them; or ours. */
+export type TestComponents = Record<
+  string,
+  { run?: object; data?: object; configurationSchema?: object; connector?: object; program?: string } | 'real'
+>;
 
 /** Core, engine, files and a worker that runs components on the given runtime; everything but HTTP. */
-export async function runnerWorld(t: TestContext, options: { runtime: Runtime; components?: TestComponents | 'real' }) {
+export async function runnerWorld(
+  t: TestContext,
+  options: { runtime: Runtime; components?: TestComponents | 'real'; sync?: Partial<SyncOptions> },
+) {
   const directory = await mkdtemp(path.join(tmpdir(), 'millrace-runner-'));
   cleanup(t, () => rm(directory, { recursive: true, force: true }));
   const folder = (name: string) => {
@@ -142,6 +149,8 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
     const publicUrl = () => 'http://localhost:8000';
     const runner = { core, runtime, sessions: engine.sessions, jobsDirectory, publicUrl };
     sandboxes = new Sandboxes(runner, log);
+    const connectors = { ...runner, localSources: [folder('local')] };
+    const syncs = { ...connectors, loads, sync: { ...SYNC_OPTIONS, firstBackoffMs: 20, ...options.sync } };
     const worker = createWorker({
       jobs,
       identity: core.identity,
@@ -154,11 +163,11 @@ export async function runnerWorld(t: TestContext, options: { runtime: Runtime; c
         rowsDeleteKind(new RowDeletes(parts)),
         bucketDeleteKind(core.buckets),
         componentKind(runner),
-        checkKind(runner),
-        discoverKind(runner),
-        syncKind(runner, { firstBackoffMs: 20 }),
-        resetKind(runner, { firstBackoffMs: 20 }),
         scriptKind(runner, sandboxes),
+        checkKind(connectors),
+        discoverKind(connectors),
+        syncKind(syncs),
+        resetKind(syncs),
       ],
       concurrency: { storage: 4, component: 4 },
       log,
@@ -235,7 +244,13 @@ async function writeComponents(folder: string, components: TestComponents): Prom
   await writeFile(path.join(folder, 'known.json'), '[]');
   for (const [id, definition] of Object.entries(components)) {
     mkdirSync(path.join(folder, id), { recursive: true });
-    const json = { id, type: 'application', name: id, ...definition };
+    if (definition === 'real') {
+      await cp(path.join(packageRoot, 'components', id), path.join(folder, id), { recursive: true });
+      continue;
+    }
+    const { program, ...rest } = definition;
+    if (program !== undefined) await writeFile(path.join(folder, id, 'main.mjs'), program);
+    const json = { id, type: 'application', name: id, ...rest };
     await writeFile(path.join(folder, id, 'component.json'), JSON.stringify(json));
   }
   return folder;

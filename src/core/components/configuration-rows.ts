@@ -26,7 +26,7 @@ import {
   type VersionPage,
 } from './configuration-model.ts';
 import * as store from './configuration-row-store.ts';
-import { findConfiguration, nextId } from './configuration-store.ts';
+import { findConfiguration, lockConfiguration, nextId } from './configuration-store.ts';
 import { toStoredText } from './configuration-text.ts';
 import type { ConfigurationParts } from './configurations.ts';
 
@@ -115,26 +115,31 @@ export class ConfigurationRows {
     rowId: string,
     state: string,
   ): Promise<ConfigurationRow> {
+    this.#assertCanWrite(actor, address);
     return this.#parts.db.transaction(async (tx) => {
-      const configuration = await this.updateStateIn(tx, actor, address, rowId, () => state);
+      const configuration = await lockLive(tx, actor, address);
+      liveRow(await store.findRow(tx, configuration.key, rowId), rowId);
+      await this.keepStateIn(tx, actor, address, rowId, () => state);
       return this.#read(tx, configuration, rowId);
     });
   }
 
-  /** As `updateStateIn` of configurations. Returns the configuration. */
-  async updateStateIn(
+  /** As `keepStateIn` of configurations, for a row. */
+  async keepStateIn(
     tx: Transaction,
-    actor: Actor,
+    place: { projectId: number; branchId: number },
     address: ConfigurationAddress,
     rowId: string,
-    next: (current: RawJson) => string,
-  ): Promise<Configuration> {
-    this.#assertCanWrite(actor, address);
-    const configuration = await lockLive(tx, actor, address);
-    const row = liveRow(await store.findRow(tx, configuration.key, rowId), rowId);
-    const state = this.#text(actor, address, 'state', next(row.state));
+    change: (current: RawJson) => string,
+  ): Promise<boolean> {
+    const configuration = await lockConfiguration(tx, place.branchId, address);
+    if (!configuration || configuration.isDeleted) return false;
+    const row = await store.findRow(tx, configuration.key, rowId);
+    if (!row || row.isDeleted) return false;
+    const scope = { projectId: place.projectId, componentId: address.componentId };
+    const state = toStoredText(change(row.state), 'state', this.#parts.secrets, scope);
     await store.setRowState(tx, configuration.key, rowId, state.text);
-    return configuration;
+    return true;
   }
 
   /** For good, apart from its versions and last state, which a rollback of the configuration brings back. */

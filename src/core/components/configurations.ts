@@ -188,46 +188,33 @@ export class Configurations {
 
   /** Replaces the state; no version, no event. */
   async updateState(actor: Actor, address: ConfigurationAddress, state: string): Promise<Configuration> {
+    assertCanWrite(actor, address.componentId);
+    this.#parts.components.get(address.componentId);
     return this.#parts.db.transaction(async (tx) => {
-      await this.updateStateIn(tx, actor, address, () => state);
+      if (!(await this.keepStateIn(tx, actor, address, () => state)))
+        throw configurationErrors.notFound(address.configurationId);
       return this.#read(tx, actor, address);
     });
   }
 
   /**
-   * `updateState` inside of a transaction that does more, such as ending a job. `next` gets the current state, which
-   * nobody else changes until the end of the transaction, and returns the new one.
+   * For the platform itself, which keeps what a run has reached in the transaction that ends it or makes its rows
+   * visible: the right was asked for when the run was made, and a token that has lost it meanwhile must not make the
+   * state fall behind the data. `change` gets the current state, which nobody else changes until the end of the
+   * transaction. False when the configuration was deleted or never existed: nobody will ask for its state.
    */
-  async updateStateIn(
+  async keepStateIn(
     tx: Transaction,
-    actor: Actor,
+    place: { projectId: number; branchId: number },
     address: ConfigurationAddress,
-    next: (current: RawJson) => string,
-  ): Promise<void> {
-    assertCanWrite(actor, address.componentId);
-    this.#parts.components.get(address.componentId);
-    const current = await lockLive(tx, actor, address);
-    const state = this.#text(actor, address.componentId, 'state', next(current.state));
-    await store.setConfigurationState(tx, current.key, state.text);
-  }
-
-  /**
-   * The same within a larger change that computes the new state from the one that is there. For the platform itself,
-   * which keeps what a run has reached: the right for it was asked for when the run was made.
-   */
-  async changeStateIn(
-    tx: Transaction,
-    branchId: number,
-    projectId: number,
-    address: ConfigurationAddress,
-    change: (state: RawJson) => string,
-  ): Promise<void> {
-    const current = await store.lockConfiguration(tx, branchId, address);
-    // Deleted while it ran: nobody will ask for the state again.
-    if (!current || current.isDeleted) return;
-    const scope = { projectId, componentId: address.componentId };
+    change: (current: RawJson) => string,
+  ): Promise<boolean> {
+    const current = await store.lockConfiguration(tx, place.branchId, address);
+    if (!current || current.isDeleted) return false;
+    const scope = { projectId: place.projectId, componentId: address.componentId };
     const state = toStoredText(change(current.state), 'state', this.#parts.secrets, scope);
     await store.setConfigurationState(tx, current.key, state.text);
+    return true;
   }
 
   /** To the trash; from the trash for good, which needs a right of its own and is not done in branches. */

@@ -27,6 +27,8 @@ export type ConnectorFacts = {
   modes: DestinationMode[];
   /** The program leaves its rows in out/tables, and the platform loads them into tables of the tenant. */
   leavesTables: boolean;
+  /** The program may read the folders that the operator has opened for it. */
+  readsLocalFiles: boolean;
 };
 
 export type JsonSchema = { [key: string]: Json };
@@ -58,6 +60,7 @@ export function parseConnector(value: unknown, report: (problem: string) => void
     isOpen: source.specification === undefined,
     modes: modes as DestinationMode[],
     leavesTables: source.leavesTables === true,
+    readsLocalFiles: source.readsLocalFiles === true,
   };
 }
 

@@ -130,8 +130,8 @@ export class JobQueue {
     throw new Error(`job ${job.id} cannot become ${outcome.status} from where it is`);
   }
 
-  async saveHandle(job: ClaimedJob, handle: Json): Promise<void> {
-    if (!(await keepHandle(this.#db, job, handle))) throw jobErrors.leaseLost(job.id);
+  async saveHandle(job: ClaimedJob, handle: Json, tx?: Transaction): Promise<void> {
+    if (!(await keepHandle(tx ?? this.#db, job, handle))) throw jobErrors.leaseLost(job.id);
   }
 
   /**

@@ -190,11 +190,15 @@ export class Jobs {
     });
   }
 
-  /** Writes something a held job has reached, while it goes on: not at all when the job is held no more. */
-  async keep(job: ClaimedJob, inTx: (tx: Transaction) => Promise<void>): Promise<void> {
+  /**
+   * Writes something a held job has reached, while it goes on: not at all when the job is held no more. The handle, if
+   * one is given, changes with it.
+   */
+  async keep(job: ClaimedJob, inTx: (tx: Transaction) => Promise<void>, handle?: Json): Promise<void> {
     await this.#db.transaction(async (tx) => {
       await this.queue.checkHeld(tx, job, 'stopped');
       await inTx(tx);
+      if (handle !== undefined) await this.queue.saveHandle(job, handle, tx);
     });
   }
 

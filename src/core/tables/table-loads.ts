@@ -17,7 +17,7 @@ import { errors } from '../errors.ts';
 import { type Events, eventFor } from '../events/events.ts';
 import type { Files } from '../files/files.ts';
 import type { Actor } from '../identity/actor.ts';
-import type { JobMetrics } from '../jobs/job-model.ts';
+import type { ClaimedJob, JobMetrics } from '../jobs/job-model.ts';
 import { requireBucketRight } from './bucket-rights.ts';
 import { findBucket } from './bucket-store.ts';
 import { requireBucketRow } from './buckets.ts';
@@ -40,6 +40,12 @@ type OpenSource = {
   parquetColumns: string[] | undefined;
   close(): Promise<void>;
 };
+
+/** What a load needs of the job it is done for. */
+export type LoadingJob = Pick<TableJob, 'job' | 'actor' | 'signal' | 'log'>;
+
+export type Loaded = { result: LoadResult; metrics: JobMetrics };
+type WrittenLoad = Loaded & { commitIn(tx: Transaction): Promise<void>; discard(): Promise<void> };
 
 type Target =
   | { isNew: false; row: TableRow; lake: LakeTable; directory: string }
@@ -64,24 +70,69 @@ export class TableLoads {
 
   /** Runs the job to its end; safe to run again after any failure. */
   async run(work: TableJob): Promise<void> {
-    await this.staging.discardEarlier(work.job);
-    await retry(() => this.load(work), isLakeConflict, CONFLICT_RETRIES, work.signal);
+    await this.discardEarlier(work.job);
+    await this.loadTogether(work, [work.job.input as LoadInput], async ([loaded], commitIn) => {
+      if (!loaded) throw errors.internal('a load has no result');
+      const { result, metrics } = loaded;
+      await work.finish({ status: 'succeeded', result: toJson(result), metrics }, commitIn);
+    });
   }
 
-  private async load(work: TableJob): Promise<void> {
-    const input = work.job.input as LoadInput;
-    const target = await this.openTarget(work.actor, input, work.job.kind === 'table-create');
+  /** Before a job loads: takes away what its earlier runs have left. */
+  async discardEarlier(job: ClaimedJob): Promise<void> {
+    await this.staging.discardEarlier(job);
+  }
+
+  /**
+   * Loads several tables, each at most once, as one: `commit` is called when all files are written, and has to commit
+   * by calling `commitIn` in a transaction of its own, with whatever else belongs to it. Written anew when a table
+   * changed meanwhile. Nothing is left of what was not committed.
+   */
+  async loadTogether(
+    work: LoadingJob,
+    inputs: readonly LoadInput[],
+    commit: (loaded: Loaded[], commitIn: (tx: Transaction) => Promise<void>) => Promise<void>,
+  ): Promise<void> {
+    const load = async () => {
+      const written: WrittenLoad[] = [];
+      try {
+        for (const input of inputs) written.push(await this.write(work, input));
+        work.signal.throwIfAborted();
+        await commit(written, async (tx) => {
+          for (const one of written) await one.commitIn(tx);
+        });
+      } catch (error) {
+        for (const { discard } of written) await discard();
+        throw error;
+      }
+    };
+    await retry(load, isLakeConflict, CONFLICT_RETRIES, work.signal);
+  }
+
+  /** Everything of a load up to its commit. */
+  private async write(work: LoadingJob, input: LoadInput): Promise<WrittenLoad> {
+    const target = await this.openTarget(work.actor, input, mustBeNew(work));
     const source = await this.openSource(work.actor, input);
     try {
-      await this.loadFrom(work, input, source, target);
+      return await this.writeFrom(work, input, source, target);
     } finally {
       await source.close();
     }
   }
 
-  private async loadFrom(work: TableJob, input: LoadInput, source: OpenSource, target: Target): Promise<void> {
+  private async writeFrom(
+    work: LoadingJob,
+    input: LoadInput,
+    source: OpenSource,
+    target: Target,
+  ): Promise<WrittenLoad> {
     const plan = await this.plan(input, source, target);
     const staged = await this.staging.open(work.job, target.directory);
+    const discard = async () => {
+      await this.staging.discard(staged).catch((cause) => {
+        work.log.warn({ err: cause, prefix: staged.prefix }, 'Files of a failed load stay for the sweeper');
+      });
+    };
     try {
       const at = this.clock.now();
       const base = target.isNew ? [] : target.lake.files;
@@ -107,18 +158,15 @@ export class TableLoads {
         totalDataSizeBytes: sizeAfter(target.isNew ? undefined : target.lake, change),
         warnings: [],
       };
-      const metrics = await measure(source);
-      work.signal.throwIfAborted();
-      await work.finish({ status: 'succeeded', result: toJson(result), metrics }, async (tx) => {
+      const commitIn = async (tx: Transaction) => {
         if (!(await deleteStagedFiles(tx, staged.prefix)))
           throw tableErrors.lakeConflict('its new files were taken away');
-        if (target.isNew) await this.commitNewTable(tx, work.actor, input, target, plan, change, at, result);
+        if (target.isNew) await this.commitNewTable(tx, work.actor, input, target, plan, change, at, result, mustBeNew(work));
         else await this.commitRows(tx, work.actor, input, target, plan, change, at, result);
-      });
+      };
+      return { result, metrics: await measure(source), commitIn, discard };
     } catch (error) {
-      await this.staging.discard(staged).catch((cause) => {
-        work.log.warn({ err: cause, prefix: staged.prefix }, 'Files of a failed load stay for the sweeper');
-      });
+      await discard();
       throw error;
     }
   }
@@ -205,6 +253,7 @@ export class TableLoads {
     change: TableChange,
     at: Date,
     result: LoadResult,
+    mustBeNew: boolean,
   ): Promise<void> {
     const row: TableRow = {
       projectId: actor.projectId,
@@ -220,6 +269,11 @@ export class TableLoads {
       importedAt: at,
       changedAt: at,
     };
+    if (!mustBeNew) {
+      // Under the lake's lock nobody makes it meanwhile.
+      await LakeCommit.begin(tx, actor.projectId);
+      if (await findTable(tx, actor, input.tableId)) throw tableErrors.lakeConflict('it was made meanwhile');
+    }
     await createTable(tx, actor, row, target, plan, change);
     await this.events.append(
       tx,
@@ -281,6 +335,8 @@ export async function createTable(
 }
 
 async function nothing(): Promise<void> {}
+
+const mustBeNew = ({ job }: LoadingJob) => job.kind === 'table-create';
 
 function toCsvFormat({ csv }: LoadInput, source: OpenSource) {
   return {

@@ -165,8 +165,8 @@ export class Tables {
 
   /** Loads a file into a table: a job of the kind table-import. */
   async import(actor: Actor, tableId: string, options: ImportOptions & { fileId: number }): Promise<Job> {
-    await this.requireTable(actor, tableId);
-    return this.enqueueLoad(actor, tableId, null, { kind: 'file', fileId: options.fileId }, options);
+    const { fileId, ...load } = options;
+    return this.importFrom(actor, tableId, { kind: 'file', fileId }, load);
   }
 
   /**
@@ -180,38 +180,32 @@ export class Tables {
     options: ImportOptions & { dedupeKey?: string | undefined } = {},
   ): Promise<Job> {
     const { dedupeKey, ...load } = options;
+    const input = await this.planLoad(actor, destination, source, load);
+    return this.jobs.create(actor, {
+      kind: 'table-import',
+      input: toJson(input),
+      objectId: input.tableId,
+      lockKey: lockKeyOf(actor, input.tableId),
+      ...(dedupeKey !== undefined && { dedupeKey }),
+    });
+  }
+
+  /** The same checks, for whoever loads within a job of its own (`TableLoads.loadTogether`). */
+  async planLoad(
+    actor: Actor,
+    destination: string | NewTable,
+    source: ImportSource,
+    options: ImportOptions = {},
+  ): Promise<LoadInput> {
+    const load = { incremental: options.incremental ?? false, source, csv: requireCsvOptions(options) };
     if (typeof destination === 'string') {
       await this.requireTable(actor, destination);
-      return this.enqueueLoad(actor, destination, null, source, load, dedupeKey);
+      return { tableId: destination, create: null, ...load };
     }
     requireNames(destination);
     requireBucketRight(actor, destination.bucketId, 'write');
     const create = { displayName: destination.displayName ?? null, primaryKey: destination.primaryKey ?? [] };
-    return this.enqueueLoad(actor, `${destination.bucketId}.${destination.name}`, create, source, load, dedupeKey);
-  }
-
-  private async enqueueLoad(
-    actor: Actor,
-    tableId: string,
-    create: LoadInput['create'],
-    source: ImportSource,
-    options: ImportOptions,
-    dedupeKey?: string,
-  ): Promise<Job> {
-    const input: LoadInput = {
-      tableId,
-      create,
-      incremental: options.incremental ?? false,
-      source,
-      csv: requireCsvOptions(options),
-    };
-    return this.jobs.create(actor, {
-      kind: 'table-import',
-      input: toJson(input),
-      objectId: tableId,
-      lockKey: lockKeyOf(actor, tableId),
-      ...(dedupeKey !== undefined && { dedupeKey }),
-    });
+    return { tableId: `${destination.bucketId}.${destination.name}`, create, ...load };
   }
 
   /** Writes rows into a stored file: a job of the kind table-export. The job's input has all columns resolved. */

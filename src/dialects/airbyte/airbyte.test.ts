@@ -210,7 +210,8 @@ test('a connection syncs a file into Storage, the second time only what is new',
 
   csv += '2,zwei,2024-01-03\n3,three,2024-01-04\n';
   const second = await run('sync');
-  assert.deepEqual([second.status, second.rowsSynced], ['succeeded', 2], JSON.stringify(second));
+  // With the last one again: another record might have come with the same cursor value.
+  assert.deepEqual([second.status, second.rowsSynced], ['succeeded', 3], JSON.stringify(second));
   assert.deepEqual(await rows(), ['1,one, first,2024-01-01', '2,zwei,2024-01-03', '3,three,2024-01-04']);
 
   const reset = await run('reset');

@@ -65,6 +65,8 @@ export type RunSpec = {
   currentDirectory?: string;
   /** Further read-only folders the program needs (its own code). */
   readOnlyPaths: string[];
+  /** Folders of the operator that the program may read under their own paths, as far as its user may: never copied. */
+  sharedFolders?: string[];
   /** Existing or new folder for the output files and the runtime's own notes; outside of the work directory. */
   logDirectory: string;
   /** `none` holds only where the runtime isolates. */

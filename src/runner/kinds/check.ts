@@ -1,5 +1,8 @@
-import type { RunnerParts } from '../job-run.ts';
 import type { KindHandler } from '../kind.ts';
+import type { ConnectorParts } from '../sync/connector-program.ts';
 import { runCheck } from '../sync/inspect-connector.ts';
 
-export const checkKind = (parts: RunnerParts): KindHandler => ({ kind: 'check', run: (ctx) => runCheck(parts, ctx) });
+export const checkKind = (parts: ConnectorParts): KindHandler => ({
+  kind: 'check',
+  run: (ctx) => runCheck(parts, ctx),
+});

@@ -1,8 +1,4 @@
-import type { RunnerParts } from '../job-run.ts';
 import type { KindHandler } from '../kind.ts';
-import { runSync, type SyncOptions } from '../sync/run-sync.ts';
+import { runSync, type SyncParts } from '../sync/run-sync.ts';
 
-export const resetKind = (parts: RunnerParts, options: SyncOptions): KindHandler => ({
-  kind: 'reset',
-  run: (ctx) => runSync(parts, ctx, options),
-});
+export const resetKind = (parts: SyncParts): KindHandler => ({ kind: 'reset', run: (ctx) => runSync(parts, ctx) });

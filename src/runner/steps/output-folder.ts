@@ -59,6 +59,9 @@ export async function readManifest(folder: OutputFolder, name: string): Promise<
   }
 }
 
+/** The file or folder that a manifest is about. */
+export const manifestOwner = (name: string) => name.slice(0, -MANIFEST.length);
+
 /** Manifests of nothing. */
 export function orphans({ entries, manifests }: OutputFolder): string[] {
   const names = new Set(entries.map(({ name }) => name + MANIFEST));

@@ -2,13 +2,20 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../../core/errors.ts';
 import type { Job } from '../../core/jobs/job-model.ts';
-import type { ImportSource, Table } from '../../core/tables/table-model.ts';
+import type { ImportOptions, ImportSource, NewTable, Table } from '../../core/tables/table-model.ts';
 import { parseDateText } from '../../lib/date-text.ts';
 import type { Filter } from '../../lib/filter.ts';
 import type { JobRun, RowRun, SubmittedLoad, TableReport } from '../job-run.ts';
 import { runErrors } from '../run-errors.ts';
 import { tableReport } from './input-tables.ts';
-import { type OutputEntry, orphans, readManifest, readOutputFolder, readSlices } from './output-folder.ts';
+import {
+  manifestOwner,
+  type OutputEntry,
+  orphans,
+  readManifest,
+  readOutputFolder,
+  readSlices,
+} from './output-folder.ts';
 import { defaultBucketId, type LoadRules, loadRules, mergeManifest, resolveDestination } from './output-rules.ts';
 import { checkOutputTable, type OutputTable, parseTableManifest } from './storage-mapping.ts';
 
@@ -21,8 +28,15 @@ export type OutputSource = {
 };
 
 /** Files and folders in out/tables with their manifests. */
-export async function folderSources(row: RowRun, { isFailed }: { isFailed: boolean }): Promise<OutputSource[]> {
-  const folder = await readOutputFolder(row.paths.data, 'tables');
+export async function folderSources(
+  row: RowRun,
+  { isFailed, isWanted = () => true }: { isFailed: boolean; isWanted?: (name: string) => boolean },
+): Promise<OutputSource[]> {
+  const all = await readOutputFolder(row.paths.data, 'tables');
+  const folder = {
+    entries: all.entries.filter(({ name }) => isWanted(name)),
+    manifests: all.manifests.filter(({ name }) => isWanted(manifestOwner(name))),
+  };
   const orphan = orphans(folder)[0];
   if (orphan !== undefined) throw runErrors.output(`Found orphaned table manifest: "${orphan}"`);
   const present = new Set(folder.entries.map(({ name }) => name));
@@ -74,6 +88,16 @@ export async function submitLoads(
   }
 }
 
+/** A load that is ready to be asked for: where it goes is there, but for the table itself where that is new. */
+export type ResolvedLoad = {
+  tableId: string;
+  existed: boolean;
+  destination: string | NewTable;
+  content: ImportSource;
+  options: ImportOptions;
+  rules: LoadRules;
+};
+
 async function submitLoad(
   run: JobRun,
   row: RowRun,
@@ -82,6 +106,29 @@ async function submitLoad(
 ): Promise<void> {
   const { core } = run.parts;
   const { actor, job } = run.ctx;
+  const key = (tableId: string) => `job:${job.id}:${row.index}:${tableId}:${source.name}`;
+  const load = await resolveLoad(run, row, source, mapping, key);
+  const { tableId, existed, destination, content, options, rules } = load;
+  await asOutput(tableId, async () => {
+    const dedupeKey = key(tableId);
+    const submitted = await core.tables.importFrom(actor, destination, content, { ...options, dedupeKey });
+    const { metadata, columnMetadata } = rules;
+    row.loads.push({ job: submitted, tableId, existed, metadata, columnMetadata });
+  });
+}
+
+/**
+ * Makes the bucket and adapts the table, as far as they are there. `key` names what this run asks of a table. With
+ * `requiresKey`, a table that cannot have the primary key is an error: rows that were to replace others would double.
+ */
+export async function resolveLoad(
+  run: JobRun,
+  row: RowRun,
+  source: OutputSource,
+  mapping: OutputTable | undefined,
+  key: (tableId: string) => string,
+  { requiresKey = false } = {},
+): Promise<ResolvedLoad> {
   run.log.info(`Loading table "${source.name}"`);
   const table = mergeManifest(source.manifest, mapping);
   checkOutputTable(table, source.name);
@@ -100,23 +147,24 @@ async function submitLoad(
   const content = await source.open(rules.columns);
   const [stage, bucket, name = ''] = tableId.split('.');
   const bucketId = `${stage}.${bucket}`;
-  const dedupeKey = `job:${job.id}:${row.index}:${tableId}:${source.name}`;
-  try {
+  return asOutput(tableId, async () => {
     await ensureBucket(run, row, bucketId);
     const existing = await findTable(run, tableId);
-    if (existing) await prepareTable(run, existing, table, rules, dedupeKey);
-    const submitted = await core.tables.importFrom(
-      actor,
-      existing ? tableId : { bucketId, name, primaryKey: rules.primaryKey },
+    if (existing) await prepareTable(run, existing, table, rules, { dedupeKey: key(tableId), requiresKey });
+    return {
+      tableId,
+      existed: existing !== undefined,
+      destination: existing ? tableId : { bucketId, name, primaryKey: rules.primaryKey },
       content,
-      {
-        incremental: table.incremental,
-        dedupeKey,
-        ...(content.kind !== 'parquet' && csvOptions(table, rules)),
-      },
-    );
-    const { metadata, columnMetadata } = rules;
-    row.loads.push({ job: submitted, tableId, existed: existing !== undefined, metadata, columnMetadata });
+      options: { incremental: table.incremental, ...(content.kind !== 'parquet' && csvOptions(table, rules)) },
+      rules,
+    };
+  });
+}
+
+async function asOutput<T>(tableId: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
   } catch (error) {
     if (error instanceof AppError && error.kind !== 'internal' && error.kind !== 'unavailable') {
       throw runErrors.output(`${error.message} [${tableId}]`);
@@ -171,7 +219,11 @@ async function ensureBucket(run: JobRun, row: RowRun, bucketId: string): Promise
   await metadata.set(actor, { type: 'bucket', id: bucketId }, 'system', authorship(run, row, 'createdBy'));
 }
 
-function authorship({ component, ctx }: JobRun, { definition }: RowRun, what: 'createdBy' | 'lastUpdatedBy') {
+function authorship(
+  { component, ctx }: JobRun,
+  { definition }: Pick<RowRun, 'definition'>,
+  what: 'createdBy' | 'lastUpdatedBy',
+) {
   const facts: Record<string, string | undefined> = {
     'component.id': component.id,
     'configuration.id': definition.configurationId,
@@ -189,7 +241,7 @@ async function prepareTable(
   existing: Table,
   table: OutputTable,
   rules: LoadRules,
-  dedupeKey: string,
+  { dedupeKey, requiresKey }: { dedupeKey: string; requiresKey: boolean },
 ): Promise<void> {
   const { tables } = run.parts.core;
   const { actor } = run.ctx;
@@ -209,7 +261,8 @@ async function prepareTable(
     lowerCase.add(column.toLowerCase());
     await tables.addColumn(actor, existing.id, column);
   }
-  if (!isSameSet(existing.primaryKey, rules.primaryKey)) await changePrimaryKey(run, existing, table, rules);
+  if (!isSameSet(existing.primaryKey, rules.primaryKey))
+    await changePrimaryKey(run, existing, table, rules, requiresKey);
   for (const [index, selection] of rowDeletions(table).entries()) {
     await tables.deleteRows(actor, existing.id, { ...selection, dedupeKey: `${dedupeKey}:delete:${index}` });
   }
@@ -220,19 +273,20 @@ async function changePrimaryKey(
   existing: Table,
   table: OutputTable,
   { primaryKey }: LoadRules,
+  isRequired: boolean,
 ): Promise<void> {
   const names = (columns: string[]) => columns.join(',');
   run.log.warn(
     `Modifying primary key of table "${existing.id}" from "${names(existing.primaryKey)}" to "${names(primaryKey)}".`,
   );
   try {
-    if (table.incremental && primaryKey.length > 0)
+    if (table.incremental && primaryKey.length > 0 && existing.rowsCount > 0)
       throw runErrors.output('the rows that are kept may not be unique by it');
     await run.parts.core.tables.setPrimaryKey(run.ctx.actor, existing.id, primaryKey);
   } catch (error) {
     if (!(error instanceof AppError) || error.kind === 'internal') throw error;
     const message = `Error changing primary key of table ${existing.id}: ${error.message}`;
-    if (table.schema.length > 0) throw runErrors.output(message);
+    if (table.schema.length > 0 || isRequired) throw runErrors.output(message);
     run.log.warn(message);
   }
 }
@@ -286,7 +340,10 @@ export async function awaitLoads(run: JobRun, rows: RowRun[]): Promise<Map<Submi
 }
 
 /** Says on each table who made and who last wrote it, and what mappings and manifests say about it. */
-export async function describeTables(run: JobRun, rows: RowRun[]): Promise<void> {
+export async function describeTables(
+  run: JobRun,
+  rows: { definition: RowRun['definition']; loads: Omit<SubmittedLoad, 'job'>[] }[],
+): Promise<void> {
   const { metadata } = run.parts.core;
   for (const row of rows) {
     for (const load of row.loads) {

@@ -21,7 +21,6 @@ export async function readStates(rows: readonly RowRun[]): Promise<NewState[]> {
  */
 export async function storeStates(tx: Transaction, run: JobRun, states: readonly NewState[]): Promise<string[]> {
   const { configurations } = run.parts.core;
-  const { actor } = run.ctx;
   const problems: string[] = [];
   for (const { row, component } of states) {
     const { configurationId = '', rowId, componentId } = row.definition;
@@ -30,13 +29,13 @@ export async function storeStates(tx: Transaction, run: JobRun, states: readonly
     const next = (current: RawJson) =>
       JSON.stringify({ ...asObject(current.parse()), component, storage: { input: { tables: imported, files } } });
     try {
-      if (rowId === undefined) await configurations.updateStateIn(tx, actor, address, next);
-      else await configurations.rows.updateStateIn(tx, actor, address, rowId, next);
-    } catch (error) {
-      // All of these are said before anything is written, so the transaction goes on.
-      if (!(error instanceof AppError) || !['not-found', 'forbidden', 'invalid'].includes(error.kind)) throw error;
       // Runs may name a configuration that never existed: then there is simply no state.
-      if (error.kind !== 'not-found') problems.push(`Failed to store state: ${error.message}`);
+      if (rowId === undefined) await configurations.keepStateIn(tx, run.ctx.job, address, next);
+      else await configurations.rows.keepStateIn(tx, run.ctx.job, address, rowId, next);
+    } catch (error) {
+      // Said before anything is written, so the transaction goes on.
+      if (!(error instanceof AppError) || error.kind !== 'invalid') throw error;
+      problems.push(`Failed to store state: ${error.message}`);
     }
   }
   return problems;

@@ -9,14 +9,22 @@ import type { JobContext } from '../kind.ts';
 import { runErrors } from '../run-errors.ts';
 import { memoryLimitMb } from '../steps/config-file.ts';
 import { makeWorkDirectory, type RowPaths, removeTree, rowPaths, runId } from '../steps/work-dir.ts';
-import { LineSplitter } from './line-splitter.ts';
-import { failureOf, type Message, member, parseMessage, textOf } from './messages.ts';
+import { ConnectorLog } from './connector-log.ts';
+import { LineSplitter, LineTooLong } from './line-splitter.ts';
+import { failureOf, type Message, parseMessage } from './messages.ts';
 
 const GRACE_MS = 5000;
+/** How long a connector may take for an answer; a replication lasts as long as it has something to move. */
+const ANSWER_SECONDS = { spec: 60, check: 5 * 60, discover: 15 * 60 };
 const limits = { processes: 512, fileBytes: 64 * 1024 ** 3, logBytes: 256 * 1024 ** 2 };
 
+export type ConnectorParts = RunnerParts & {
+  /** Folders of this machine that the operator lets sources read. */
+  localSources: readonly string[];
+};
+
 export type ConnectorRun = {
-  readonly parts: RunnerParts;
+  readonly parts: ConnectorParts;
   readonly ctx: JobContext;
   readonly log: JobLog;
   readonly jobsDirectory: string;
@@ -62,6 +70,7 @@ export async function startConnector(
       ...(program[0] === process.execPath && { OPENSSL_CONF: '/dev/null' }),
       // Else Python keeps what it prints until it has a lot of it.
       PYTHONUNBUFFERED: '1',
+      ...(definition.connector.readsLocalFiles && { MILLRACE_LOCAL_SOURCES: JSON.stringify(parts.localSources) }),
       AIRBYTE_ROLE: '',
       DEPLOYMENT_MODE: 'OSS',
       WORKER_ENVIRONMENT: 'DOCKER',
@@ -72,11 +81,12 @@ export async function startConnector(
       DATA_CHANNEL_MEDIUM: 'STDIO',
     },
     readOnlyPaths: [directory],
+    ...(definition.connector.readsLocalFiles && { sharedFolders: [...parts.localSources] }),
     logDirectory: paths.log,
     network: definition.data.network === 'none' ? 'none' : 'full',
     limits: {
       ...limits,
-      timeoutMs: (definition.data.process_timeout || 86_400) * 1000,
+      timeoutMs: 1000 * (command in ANSWER_SECONDS ? ANSWER_SECONDS[command as 'check'] : processSeconds(definition)),
       memoryMb: memoryLimitMb(definition.data.memory ?? '1g', undefined),
     },
   };
@@ -96,32 +106,20 @@ export async function startConnector(
 /** What it prints beside its messages. */
 async function passOn({ parts, log }: ConnectorRun, { handle }: PipedRun, name: string): Promise<void> {
   const splitter = new LineSplitter();
+  const said = new ConnectorLog(log, 'source', name);
+  const say = (bytes: Buffer, start: number, end: number) =>
+    said.add('info', bytes.toString('utf8', start, end).trimEnd());
   try {
     for await (const { stream, bytes } of parts.runtime.logs(handle)) {
       if (stream !== 'stderr') continue;
-      for (const line of splitter.push(Buffer.from(bytes))) log.info(`${name}: ${line}`);
-      await log.ready();
+      splitter.push(Buffer.from(bytes), say);
+      await said.ready();
     }
-    for (const line of splitter.end()) log.info(`${name}: ${line}`);
+    splitter.end(say);
+    said.flush();
   } catch {
     // The folder is gone with the job.
   }
-}
-
-/** Log messages of a connector, and whatever else it printed, in the log of the job. Answers what is a message. */
-export function logOrMessage(log: JobLog, name: string, line: string): Message | undefined {
-  const message = parseMessage(line);
-  if (!message) {
-    log.info(`${name}: ${line}`);
-    return undefined;
-  }
-  if (message.type !== 'LOG') return message;
-  const level = textOf(member(message, 'log', 'level')) ?? 'INFO';
-  const text = `${name}: ${textOf(member(message, 'log', 'message')) ?? ''}`;
-  if (level === 'FATAL' || level === 'ERROR') log.error(text);
-  else if (level === 'WARN') log.warn(text);
-  else if (level === 'INFO') log.info(text);
-  return undefined;
 }
 
 /** Runs a command that answers with one message; undefined where none came. */
@@ -136,28 +134,40 @@ export async function askConnector(
   const onAbort = () => void program.stop();
   run.ctx.signal.addEventListener('abort', onAbort, { once: true });
   program.stdin.end();
+  const log = new ConnectorLog(run.log, 'source', definition.name);
   let answer: Message | undefined;
   let problem: string | undefined;
-  const take = async (line: Buffer) => {
-    const message = logOrMessage(run.log, definition.name, line.toString());
+  const take = (bytes: Buffer, start: number, end: number) => {
+    const line = bytes.toString('utf8', start, end);
+    const message = log.take(line, parseMessage(line));
+    // Anything may come before it: the last one is meant.
     if (message?.type === type) answer = message;
     else if (message?.type === 'TRACE') problem = failureOf(message)?.message ?? problem;
-    await run.log.ready();
   };
   try {
     const splitter = new LineSplitter();
-    for await (const chunk of program.stdout) for (const line of splitter.push(chunk)) await take(line);
-    for (const line of splitter.end()) await take(line);
+    for await (const chunk of program.stdout) {
+      splitter.push(chunk, take);
+      await log.ready();
+    }
+    splitter.end(take);
+    await log.ready();
     const exit = await program.exit;
     run.ctx.signal.throwIfAborted();
-    if (exit.reason !== 'exited') problem ??= `The connector was ended: ${exit.reason}.`;
+    if (exit.reason === 'timeout') problem ??= `The connector did not answer within ${ANSWER_SECONDS[command]} s.`;
+    else if (exit.reason !== 'exited') problem ??= `The connector was ended: ${exit.reason}.`;
     else if (exit.code !== 0) problem ??= `The connector ended with exit code ${exit.code}.`;
     return { answer, problem };
+  } catch (error) {
+    if (!(error instanceof LineTooLong)) throw error;
+    return { answer: undefined, problem: `The connector's answer cannot be read: ${error.message}.` };
   } finally {
     run.ctx.signal.removeEventListener('abort', onAbort);
     await program.stop();
   }
 }
+
+const processSeconds = (definition: ConnectorDefinition) => definition.data.process_timeout || 86_400;
 
 /** Ends what an earlier worker of the job has left running, and removes its files. */
 export async function endLeftovers({ parts, ctx, jobsDirectory }: ConnectorRun, rows: Iterable<number>): Promise<void> {

@@ -2,16 +2,15 @@ import type { ConnectorRole } from '../../core/components/connector-model.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Json } from '../../lib/json.ts';
 import { JobLog } from '../job-log.ts';
-import type { RunnerParts } from '../job-run.ts';
 import type { JobContext } from '../kind.ts';
 import { removeJobDirectory } from '../steps/work-dir.ts';
-import { askConnector, type ConnectorRun, endLeftovers } from './connector-program.ts';
+import { askConnector, type ConnectorParts, type ConnectorRun, endLeftovers } from './connector-program.ts';
 import { member, textOf } from './messages.ts';
 
 const failed = (message: string) => new AppError('invalid', 'connector.failed', message, { retryable: false });
 
 /** Asks a connector whether its configuration works. That it does not is a result, not a failure. */
-export async function runCheck(parts: RunnerParts, ctx: JobContext): Promise<void> {
+export async function runCheck(parts: ConnectorParts, ctx: JobContext): Promise<void> {
   await withConnector(parts, ctx, 'check', 'CONNECTION_STATUS', (answer, problem) => {
     const status = member(answer, 'connectionStatus', 'status');
     const message = textOf(member(answer, 'connectionStatus', 'message')) ?? problem ?? '';
@@ -20,7 +19,7 @@ export async function runCheck(parts: RunnerParts, ctx: JobContext): Promise<voi
 }
 
 /** Asks a source what streams it has. */
-export async function runDiscover(parts: RunnerParts, ctx: JobContext): Promise<void> {
+export async function runDiscover(parts: ConnectorParts, ctx: JobContext): Promise<void> {
   await withConnector(parts, ctx, 'discover', 'CATALOG', (answer, problem) => {
     if (problem !== undefined) throw failed(problem);
     const streams = member(answer, 'catalog', 'streams');
@@ -31,7 +30,7 @@ export async function runDiscover(parts: RunnerParts, ctx: JobContext): Promise<
 }
 
 async function withConnector(
-  parts: RunnerParts,
+  parts: ConnectorParts,
   ctx: JobContext,
   command: 'check' | 'discover',
   type: string,

@@ -19,6 +19,11 @@ export function parseMessage(line: string): Message | undefined {
   return undefined;
 }
 
+/** Whether a line that is no message was meant to be one that must not be lost. */
+export function isBrokenMessage(line: string): boolean {
+  return /^\s*\{\s*"(?:type"\s*:\s*"(?:RECORD|STATE)"|record"\s*:|state"\s*:)/.test(line);
+}
+
 export function member(value: Json | undefined, ...path: string[]): Json | undefined {
   let found = value;
   for (const key of path) {
@@ -29,6 +34,9 @@ export function member(value: Json | undefined, ...path: string[]): Json | undef
 }
 
 export const textOf = (value: Json | undefined): string | undefined => (typeof value === 'string' ? value : undefined);
+
+/** A failure that the platform itself has seen. */
+export const failureBy = (message: string): ConnectorFailure => ({ message, internal: '', isConfiguration: false });
 
 /** What a TRACE of type ERROR says. */
 export function failureOf(message: Message): ConnectorFailure | undefined {
@@ -47,12 +55,14 @@ export type StateParts =
   | { kind: 'global'; text: string }
   | { kind: 'legacy'; text: string };
 
+/** Undefined for what is no state of any kind. `line` is valid JSON. */
 export function stateParts(line: string): StateParts | undefined {
   const state = jsonMembers(jsonMembers(line)?.get('state') ?? '');
   if (!state) return undefined;
-  const type = JSON.parse(state.get('type') ?? '"LEGACY"');
-  if (type === 'GLOBAL') return { kind: 'global', text: state.get('global') ?? '{}' };
-  if (type === 'LEGACY') return { kind: 'legacy', text: state.get('data') ?? '{}' };
+  const type = JSON.parse(state.get('type') ?? '"LEGACY"') as Json;
+  if (type === 'GLOBAL') return shared('global', state.get('global'));
+  if (type === 'LEGACY') return shared('legacy', state.get('data'));
+  if (type !== 'STREAM') return undefined;
   const stream = jsonMembers(state.get('stream') ?? '');
   const descriptor = JSON.parse(stream?.get('stream_descriptor') ?? 'null') as Json;
   const name = textOf(member(descriptor, 'name'));
@@ -60,4 +70,8 @@ export function stateParts(line: string): StateParts | undefined {
   const text = stream?.get('stream_state');
   const namespace = textOf(member(descriptor, 'namespace'));
   return { kind: 'stream', name, namespace, state: text === 'null' ? undefined : text };
+}
+
+function shared(kind: 'global' | 'legacy', text: string | undefined): StateParts | undefined {
+  return text?.startsWith('{') ? { kind, text } : undefined;
 }

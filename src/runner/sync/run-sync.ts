@@ -1,53 +1,71 @@
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Catalog, Connection, ConnectionStream } from '../../core/components/connection-model.ts';
-import { CONNECTION_COMPONENT } from '../../core/components/connection-model.ts';
+import type { Connection, ConnectionStream } from '../../core/components/connection-model.ts';
+import { CONNECTION_COMPONENT, streamKey } from '../../core/components/connection-model.ts';
 import type { ConnectorDefinition } from '../../core/components/connectors.ts';
 import { AppError } from '../../core/errors.ts';
+import type { TableLoads } from '../../core/tables/table-loads.ts';
+import type { Transaction } from '../../db/database.ts';
 import type { Json } from '../../lib/json.ts';
 import { JobLog } from '../job-log.ts';
-import { emptyInput, type RowRun, type RunnerParts } from '../job-run.ts';
 import { type JobContext, StopReason } from '../kind.ts';
-import { checkConfiguration } from '../steps/config-file.ts';
-import { awaitLoads, describeTables, folderSources, submitLoads } from '../steps/output-tables.ts';
 import { removeJobDirectory, rowPaths } from '../steps/work-dir.ts';
-import { type ConnectorRun, endLeftovers, startConnector } from './connector-program.ts';
-import type { ConnectorFailure, StateParts } from './messages.ts';
-import { type Flow, openFlows, Replicator } from './replicate.ts';
+import { type Attempt, retryDelayMs } from './attempts.ts';
+import { destinationCatalog, sourceCatalog } from './catalogs.ts';
+import { ConnectorLog } from './connector-log.ts';
+import { type ConnectorParts, type ConnectorRun, endLeftovers, startConnector } from './connector-program.ts';
+import { type Count, type Flow, openFlows } from './flow.ts';
+import { type LandingPlace, landTables } from './landing.ts';
+import { failureBy, type StateParts } from './messages.ts';
+import { type ReplicationFailure, type ReplicationLimits, Replicator } from './replicate.ts';
 import { SyncState } from './sync-state.ts';
 
 /** How often what a destination has echoed is written down while a sync goes on. */
 const COMMIT_MS = 2000;
-/** Failures without any progress, one after another; then failures altogether. */
-const MAX_USELESS = 5;
-const MAX_FAILED = 20;
 
-export type SyncOptions = { firstBackoffMs: number };
+export type SyncOptions = ReplicationLimits & { firstBackoffMs: number };
+
+/** As Airbyte has them. */
+export const SYNC_OPTIONS: SyncOptions = {
+  firstBackoffMs: 10_000,
+  sourceSilenceMs: 3 * 3600_000,
+  destinationSilenceMs: 2 * 3600_000,
+  exitGraceMs: 60_000,
+};
+
+export type SyncParts = ConnectorParts & { loads: TableLoads; sync: SyncOptions };
 
 /** What a job keeps over the death of its worker. */
 type Handle = { rows: number; attempts: Attempt[]; landing?: Landing };
-type Attempt = { number: number; status: 'succeeded' | 'failed'; records: number; bytes: number; failure?: string };
-/** The destination has left its tables, and all that is to do is to load them: once, however often it is tried. */
-type Landing = { row: number; acknowledged: StateParts[]; flows: FlowReport[]; failure: FlowFailure | undefined };
-type FlowReport = { name: string; namespace: string | undefined; records: number; bytes: number; isComplete: boolean };
-type FlowFailure = ConnectorFailure & { origin: string };
+
+/** What an attempt has come to. */
+type Outcome = { flows: FlowReport[]; failure: ReplicationFailure | undefined };
+type FlowReport = Count & { name: string; namespace: string | undefined; isComplete: boolean };
+
+/**
+ * The programs have ended and all that is to do is to load the last tables: once, however often it is tried. `flows`
+ * is what then will be there, `before` what was there without them.
+ */
+type Landing = Outcome & { row: number; states: StateParts[]; before: FlowReport[] };
 
 /**
  * Carries out a sync or a reset:
  *
- *   attempt   source ─► destination ─► what it has echoed (or the tables it has left, loaded) ─► state of the connection
+ *   attempt   source ─► destination ─► echo of a state ─┬─► state of the connection, every two seconds
+ *                                                       └─► (destinations that leave tables) rows and state in one
+ *                                                           transaction: now and then in a long attempt, and at its end
  *
- * A state is committed after the data that stands before it and never earlier, so that whatever dies at whatever
- * moment, the next attempt reads again at worst what is there already.
+ * So a state is never ahead of the data, whatever dies at whatever moment; where the tables are ours, not behind
+ * either. What an attempt has committed stays when it fails, and the next one goes on from there.
  */
-export async function runSync(parts: RunnerParts, ctx: JobContext, options: SyncOptions): Promise<void> {
+export async function runSync(parts: SyncParts, ctx: JobContext): Promise<void> {
   const sync = await openSync(parts, ctx);
   try {
-    await carryOut(sync, options);
+    await carryOut(sync);
   } catch (error) {
     await sync.log.flush();
     const isKilled = ctx.signal.reason instanceof StopReason && ctx.signal.reason.reason === 'killed';
-    // Else it may be tried again, here or elsewhere: what has landed lies in the folder.
+    // Else it may be tried again, here or elsewhere: what is to be loaded lies in the folder.
     if (isKilled) await removeJobDirectory(sync.jobsDirectory, ctx.job.id);
     throw error;
   }
@@ -56,14 +74,16 @@ export async function runSync(parts: RunnerParts, ctx: JobContext, options: Sync
 }
 
 type Sync = ConnectorRun & {
+  readonly parts: SyncParts;
   readonly connection: Connection;
   readonly source: Side;
   readonly destination: Side;
-  readonly handle: Handle;
+  readonly isReset: boolean;
+  handle: Handle;
 };
 type Side = { definition: ConnectorDefinition; configuration: { [key: string]: Json }; name: string };
 
-async function openSync(parts: RunnerParts, ctx: JobContext): Promise<Sync> {
+async function openSync(parts: SyncParts, ctx: JobContext): Promise<Sync> {
   const { core, runtime } = parts;
   const log = new JobLog(ctx, CONNECTION_COMPONENT);
   const connection = await core.connections.get(ctx.actor, ctx.job.configurationId ?? '');
@@ -73,7 +93,6 @@ async function openSync(parts: RunnerParts, ctx: JobContext): Promise<Sync> {
     const { connector, configuration } = opened;
     return { definition: connector.definition, configuration, name: connector.name };
   };
-  const kept = (ctx.job.handle ?? { rows: 0, attempts: [] }) as unknown as Handle;
   return {
     parts,
     ctx,
@@ -82,184 +101,224 @@ async function openSync(parts: RunnerParts, ctx: JobContext): Promise<Sync> {
     connection,
     source: await side('source'),
     destination: await side('destination'),
-    handle: { rows: kept.rows, attempts: [...kept.attempts], ...(kept.landing && { landing: kept.landing }) },
+    isReset: ctx.job.kind === 'reset',
+    handle: (ctx.job.handle as unknown as Handle | undefined) ?? { rows: 0, attempts: [] },
   };
 }
 
-async function carryOut(sync: Sync, options: SyncOptions): Promise<void> {
-  const { ctx, handle } = sync;
-  const landed = handle.landing?.row;
-  const rows = Array.from({ length: handle.rows }, (_, row) => row);
+async function carryOut(sync: Sync): Promise<void> {
+  const { ctx, parts, log } = sync;
+  const landed = sync.handle.landing?.row;
+  const rows = Array.from({ length: sync.handle.rows }, (_, row) => row);
   await endLeftovers(
     sync,
     rows.filter((row) => row !== landed),
   );
-  for (let useless = 0; ; ) {
+  await parts.loads.discardEarlier(ctx.job);
+  for (;;) {
     ctx.signal.throwIfAborted();
-    const outcome = handle.landing ? await land(sync, handle.landing) : await attempt(sync);
+    const { landing } = sync.handle;
+    const outcome = landing ? await land(sync, landing) : await attempt(sync);
     const { failure } = outcome;
-    const records = outcome.flows.reduce((sum, flow) => sum + flow.records, 0);
-    const bytes = outcome.flows.reduce((sum, flow) => sum + flow.bytes, 0);
-    const message = failure && sync.log.mask(failure.message);
-    handle.attempts.push({
-      number: handle.attempts.length,
-      status: failure ? 'failed' : 'succeeded',
-      records,
-      bytes,
-      ...(message !== undefined && { failure: message }),
-    });
-    if (!failure) {
-      await finish(sync, outcome);
+    if (!failure) return;
+    const { attempts } = sync.handle;
+    const message = attempts.at(-1)?.failure ?? '';
+    log.error(`Attempt ${attempts.length} failed (${failure.origin}): ${message}`);
+    const delayMs = failure.isConfiguration ? undefined : retryDelayMs(attempts, parts.sync.firstBackoffMs);
+    if (delayMs === undefined) {
+      const error = new AppError('invalid', `sync.${failure.origin}-failed`, message, { retryable: false });
+      await log.flush();
+      await ctx.finish({ status: 'failed', error, result: resultOf(attempts, outcome.flows) });
       return;
     }
-    sync.log.error(`Attempt ${handle.attempts.length} failed (${failure.origin}): ${message}`);
-    if (records > 0) await keepState(sync, outcome.acknowledged);
-    delete handle.landing;
-    await ctx.saveHandle(handle as unknown as Json);
-    useless = records > 0 ? 0 : useless + 1;
-    if (failure.isConfiguration || useless >= MAX_USELESS || handle.attempts.length >= MAX_FAILED) {
-      const error = new AppError('invalid', `sync.${failure.origin}-failed`, message ?? '', { retryable: false });
-      await sync.log.flush();
-      await ctx.finish({ status: 'failed', error, result: resultOf(sync, outcome.flows) });
-      return;
-    }
-    if (useless > 0) {
-      const backoffMs = options.firstBackoffMs * 3 ** (useless - 1);
-      sync.log.info(`Trying again in ${Math.ceil(backoffMs / 1000)} s.`);
-      await sleep(backoffMs, undefined, { signal: ctx.signal }).catch(() => undefined);
+    if (delayMs > 0) {
+      log.info(`Trying again in ${Math.ceil(delayMs / 1000)} s.`);
+      await sleep(delayMs, undefined, { signal: ctx.signal }).catch(() => undefined);
     }
   }
 }
 
-type Outcome = { acknowledged: StateParts[]; flows: FlowReport[]; failure: FlowFailure | undefined };
-
-/** One run of both programs. */
+/** One run of both programs, to the end of the job where it succeeds. */
 async function attempt(sync: Sync): Promise<Outcome> {
-  const { ctx, connection, source, destination, handle, log } = sync;
-  const isReset = ctx.job.kind === 'reset';
-  const number = handle.attempts.length;
-  const state = await prepareState(sync, number === 0);
+  const { ctx, connection, source, destination, log, isReset, parts } = sync;
   const { streams } = connection.settings;
+  const state = await prepareState(sync);
   const flows = openFlows(connection.settings);
-  log.info(`Attempt ${number + 1}: ${source.name} to ${destination.name}, ${streams.length} streams`);
-  const [destinationRow, sourceRow] = [handle.rows, handle.rows + 1];
-  handle.rows += 2;
+  const number = sync.handle.attempts.length + 1;
+  log.info(`Attempt ${number}: ${source.name} to ${destination.name}, ${streams.length} streams`);
+  const [destinationRow, sourceRow] = [sync.handle.rows, sync.handle.rows + 1];
   // Before the start, so that no crash leaves a program that nobody looks for.
-  await ctx.saveHandle(handle as unknown as Json);
+  await saveHandle(sync, { ...sync.handle, rows: sync.handle.rows + 2 });
 
-  const acknowledged: StateParts[] = [];
   const { leavesTables } = destination.definition.connector;
   const writer = await startConnector(sync, destination.definition, destinationRow, 'write', {
     config: destination.configuration,
     catalog: destinationCatalog(flows, state, ctx.job.id, isReset) as unknown as Json,
   });
-  const stopped: (() => Promise<void>)[] = [writer.stop];
-  const onAbort = () => void Promise.allSettled(stopped.map((stop) => stop()));
+  const stops = [writer.stop];
+  const stopAll = () => Promise.allSettled(stops.map((stop) => stop()));
+  const onAbort = () => void stopAll();
   ctx.signal.addEventListener('abort', onAbort, { once: true });
-  const commits = leavesTables ? undefined : commitRegularly(sync, acknowledged);
+  const checkpoints = leavesTables
+    ? new TableCheckpoints(sync, placeOf(sync, destinationRow), onAbort)
+    : new EchoCheckpoints(sync);
   try {
+    const stateFile = state.toFile();
     const reader = isReset
       ? undefined
       : await startConnector(sync, source.definition, sourceRow, 'read', {
           config: source.configuration,
-          catalog: { streams: streams.map((one) => sourceStream(one)) } as unknown as Json,
-          ...stateFile(state),
+          catalog: sourceCatalog(streams) as unknown as Json,
+          ...(stateFile !== undefined && { state: stateFile }),
         });
-    if (reader) stopped.push(reader.stop);
+    if (reader) stops.push(reader.stop);
     if (ctx.signal.aborted) onAbort();
-    const replicator = new Replicator(flows, log, (parts) => void acknowledged.push(parts));
+    const logs = { source: new ConnectorLog(log, 'source'), destination: new ConnectorLog(log, 'destination') };
+    const replicator = new Replicator(flows, logs, parts.sync, {
+      onState: ({ parts: echoed }) => echoed && checkpoints.acknowledge(echoed),
+      onTablesClosed: (closed, names) => checkpoints.close(closed, names),
+    });
     const { failure } = await replicator.run(reader, writer, { tellsComplete: leavesTables });
+    await stopAll();
+    const stateFailure = await checkpoints.end();
     ctx.signal.throwIfAborted();
-    const outcome = { acknowledged, flows: flows.map(reportOf), failure };
-    if (!leavesTables) return outcome;
-    const landing: Landing = { row: destinationRow, ...outcome };
-    handle.landing = landing;
-    await ctx.saveHandle(handle as unknown as Json);
-    return await land(sync, landing);
+    return await conclude(sync, destinationRow, flows, checkpoints, stateFailure ?? failure);
   } finally {
     ctx.signal.removeEventListener('abort', onAbort);
-    await Promise.allSettled([...stopped.map((stop) => stop()), commits?.stop()]);
+    await stopAll();
+    await checkpoints.end().catch((error: unknown) => {
+      ctx.log.warn({ err: error }, 'what a sync had reached could not be kept; it will be read again');
+    });
   }
 }
 
-/** Loads what the destination has left. Loads have keys: the same ones are found again and not made twice. */
-async function land(sync: Sync, landing: Landing): Promise<Outcome> {
-  const { ctx, destination, log, parts, jobsDirectory, connection } = sync;
-  const run = { parts, ctx, component: destination.definition, log, jobsDirectory };
-  const { componentId, configurationId } = connection.settings.destination;
-  const row: RowRun = {
-    index: landing.row,
-    definition: {
-      componentId,
-      configurationId,
-      rowId: undefined,
-      version: undefined,
-      configuration: {},
-      state: {},
-      notice: undefined,
-    },
-    checked: checkConfiguration({}),
-    state: {},
-    paths: rowPaths(jobsDirectory, ctx.job.id, landing.row),
-    input: emptyInput(),
-    loads: [],
+/** The end of an attempt: what of it is still to be committed, and what is to be told of it. */
+async function conclude(
+  sync: Sync,
+  row: number,
+  flows: Flow[],
+  checkpoints: Checkpoints,
+  failure: ReplicationFailure | undefined,
+): Promise<Outcome> {
+  const { leavesTables } = sync.destination.definition.connector;
+  if (!leavesTables) {
+    // Both have ended well: then everything has arrived, confirmed or not.
+    const reached = (flow: Flow) => (failure ? flow.acknowledged : flow.emitted);
+    const outcome = { flows: flows.map((flow) => reportOf(flow, reached(flow))), failure };
+    await commit(sync, outcome, checkpoints.unsaved(), async () => undefined);
+    return outcome;
+  }
+  const before = flows.map((flow) => reportOf(flow, checkpoints.landed(flow)));
+  // A destination that has failed has left who knows what.
+  if (failure?.origin === 'destination') {
+    const outcome = { flows: before, failure };
+    await commit(sync, outcome, [], async () => undefined);
+    return outcome;
+  }
+  const isHeldBack = (flow: Flow) => !flow.isComplete && !isLanded(flow.configured);
+  const heldBack = new Set(flows.filter(isHeldBack).map(({ configured }) => streamKey(configured.stream)));
+  const landing: Landing = {
+    row,
+    states: checkpoints.unsaved().filter((parts) => parts.kind !== 'stream' || !heldBack.has(streamKey(parts))),
+    flows: flows.map((flow) => reportOf(flow, isHeldBack(flow) ? { records: 0, bytes: 0 } : endOf(flow))),
+    before,
+    failure,
   };
-  // A destination that failed has left who knows what.
-  if (landing.failure?.origin === 'destination')
-    return { ...landing, acknowledged: [], flows: landing.flows.map(nothingOf) };
-  if (!existsSync(row.paths.data)) {
-    // Without its rows no state may be written: they are read again.
-    const failure = {
-      message: 'What had landed is gone.',
-      internal: '',
-      isConfiguration: false,
-      origin: 'replication',
-    };
-    return { acknowledged: [], flows: landing.flows.map(nothingOf), failure };
-  }
-  try {
-    await submitLoads(run, row, await folderSources(row, { isFailed: true }), { isFailed: false });
-    await awaitLoads(run, [row]);
-    await describeTables(run, [row]);
-  } catch (error) {
-    if (ctx.signal.aborted || !(error instanceof AppError) || error.retryable || error.kind === 'internal') throw error;
-    const failure = { message: error.message, internal: '', isConfiguration: true, origin: 'destination' };
-    return { acknowledged: [], flows: landing.flows.map(nothingOf), failure };
-  }
-  return landing;
+  await saveHandle(sync, { ...sync.handle, landing });
+  return land(sync, landing);
 }
 
-/** The end of a sync that has reached its end: with its state, or not at all. */
-async function finish(sync: Sync, { flows, acknowledged }: Outcome): Promise<void> {
-  const { ctx } = sync;
-  sync.log.info(`Synced ${flows.reduce((sum, flow) => sum + flow.records, 0)} records.`);
-  await sync.log.flush();
-  const result = resultOf(sync, flows);
-  await ctx.finish({ status: 'succeeded', result }, (tx) => storeState(sync, tx, acknowledged));
+/** Of a stream that is read in full, nothing is worth anything before its end: the next attempt reads all of it again. */
+const isLanded = ({ sourceMode }: ConnectionStream) => sourceMode === 'incremental';
+const endOf = (flow: Flow) => (flow.isComplete ? flow.emitted : flow.acknowledged);
+
+/** Loads what the destination has left at its end. */
+async function land(sync: Sync, landing: Landing): Promise<Outcome> {
+  const { row, states, before } = landing;
+  const place = placeOf(sync, row);
+  const outcome: Outcome = { flows: landing.flows, failure: landing.failure };
+  const problem = existsSync(rowPaths(sync.jobsDirectory, sync.ctx.job.id, row).data)
+    ? await landTables(
+        place,
+        () => true,
+        (commitTables) => commit(sync, outcome, states, commitTables),
+      )
+    : // Without its rows no state may be written: they are read again.
+      failureBy('What had landed is gone.');
+  if (!problem) return outcome;
+  const failed: Outcome = { flows: before, failure: { ...problem, origin: 'destination' } };
+  await commit(sync, failed, [], async () => undefined);
+  return failed;
 }
 
-function resultOf({ handle }: Sync, flows: FlowReport[]): Json {
-  const sum = (key: 'records' | 'bytes') => handle.attempts.reduce((total, one) => total + one[key], 0);
+/** The one transaction in which an attempt ends: rows, states, what is known of the attempt and, if it is one, the end. */
+async function commit(
+  sync: Sync,
+  { flows, failure }: Outcome,
+  states: readonly StateParts[],
+  commitTables: (tx: Transaction) => Promise<void>,
+): Promise<void> {
+  const { ctx, log } = sync;
+  const records = flows.reduce((sum, flow) => sum + flow.records, 0);
+  const bytes = flows.reduce((sum, flow) => sum + flow.bytes, 0);
+  const { rows } = sync.handle;
+  const number = sync.handle.attempts.length;
+  const attempts: Attempt[] = [
+    ...sync.handle.attempts,
+    failure
+      ? { number, status: 'failed', records, bytes, failure: log.mask(failure.message) }
+      : { number, status: 'succeeded', records, bytes },
+  ];
+  const handle: Handle = { rows, attempts };
+  const inTx = async (tx: Transaction) => {
+    await commitTables(tx);
+    await applyStates(sync, tx, states);
+  };
+  if (failure) {
+    await ctx.keep(inTx, handle as unknown as Json);
+  } else {
+    log.info(`Synced ${records} records.`);
+    await log.flush();
+    await ctx.finish({ status: 'succeeded', result: resultOf(attempts, flows) }, inTx);
+  }
+  sync.handle = handle;
+}
+
+async function saveHandle(sync: Sync, handle: Handle): Promise<void> {
+  await sync.ctx.saveHandle(handle as unknown as Json);
+  sync.handle = handle;
+}
+
+function placeOf(sync: Sync, row: number): LandingPlace {
+  const { parts, destination, connection } = sync;
   return {
-    rowsSynced: sum('records'),
-    bytesSynced: sum('bytes'),
-    attempts: handle.attempts,
-    streams: flows,
-  } as unknown as Json;
+    run: sync,
+    loads: parts.loads,
+    definition: destination.definition,
+    address: connection.settings.destination,
+    row,
+  };
 }
 
-async function prepareState(sync: Sync, isFirst: boolean): Promise<SyncState> {
-  const { ctx, connection, parts } = sync;
+function resultOf(attempts: Attempt[], streams: FlowReport[]): Json {
+  const sum = (key: 'records' | 'bytes') => attempts.reduce((total, one) => total + one[key], 0);
+  return { rowsSynced: sum('records'), bytesSynced: sum('bytes'), attempts, streams } as unknown as Json;
+}
+
+/** The state that this attempt starts from: that of the connection without what has to be read anew. */
+async function prepareState(sync: Sync): Promise<SyncState> {
+  const { ctx, connection, parts, isReset, destination, handle } = sync;
   const { streams } = connection.settings;
-  const text = await parts.core.connections.stateText(ctx.actor, connection.id);
-  const state = new SyncState(text);
-  const isReset = ctx.job.kind === 'reset';
+  const state = new SyncState(await parts.core.connections.stateText(ctx.actor, connection.id));
+  // Where we land the rows, those of a reading that did not come to its end were thrown away.
+  const canResume = handle.attempts.length > 0 && !destination.definition.connector.leavesTables;
+  const isResumed = (one: ConnectionStream) =>
+    canResume && one.sourceMode === 'full_refresh' && one.stream.is_resumable === true;
   const change = (changed: SyncState) => {
     if (isReset) changed.clear();
-    else changed.prepare(streams);
-    for (const { stream, sourceMode } of streams) {
-      const isAgain = !isFirst && stream.is_resumable === true;
-      if (isReset || (sourceMode === 'full_refresh' && !isAgain)) changed.nextGeneration(stream);
+    else changed.prepare(streams, isResumed);
+    for (const one of streams) {
+      if (isReset || (one.sourceMode === 'full_refresh' && !isResumed(one))) changed.nextGeneration(one.stream);
     }
   };
   change(state);
@@ -267,102 +326,176 @@ async function prepareState(sync: Sync, isFirst: boolean): Promise<SyncState> {
   return state;
 }
 
-type Tx = Parameters<Parameters<JobContext['keep']>[0]>[0];
-
 async function changeState(
   { parts, ctx, connection }: Sync,
-  tx: Tx,
+  tx: Transaction,
   change: (state: SyncState) => void,
 ): Promise<void> {
   const address = { componentId: CONNECTION_COMPONENT, configurationId: connection.id };
-  const { branchId, projectId } = ctx.job;
-  await parts.core.configurations.changeStateIn(tx, branchId, projectId, address, ({ text }) => {
+  await parts.core.configurations.keepStateIn(tx, ctx.job, address, ({ text }) => {
     const state = new SyncState(text);
     change(state);
     return state.print(text);
   });
 }
 
-const storeState = (sync: Sync, tx: Tx, acknowledged: StateParts[]) =>
-  changeState(sync, tx, (state) => {
-    for (const parts of acknowledged) state.apply(parts);
+async function applyStates(sync: Sync, tx: Transaction, states: readonly StateParts[]): Promise<void> {
+  if (states.length === 0) return;
+  await changeState(sync, tx, (state) => {
+    for (const parts of states) state.apply(parts, sync.connection.settings.streams);
   });
+}
 
-async function keepState(sync: Sync, acknowledged: StateParts[]): Promise<void> {
-  if (acknowledged.length > 0) await sync.ctx.keep((tx) => storeState(sync, tx, acknowledged));
+/** What is committed while an attempt goes on. */
+type Checkpoints = {
+  acknowledge(parts: StateParts): void;
+  /** All that was acknowledged of these flows lies in these tables, which are closed. */
+  close(flows: readonly Flow[], names: readonly string[]): void;
+  /** Waits for what is under way. */
+  end(): Promise<ReplicationFailure | undefined>;
+  /** States that were acknowledged and are still to be committed. */
+  unsaved(): StateParts[];
+  landed(flow: Flow): Count;
+};
+
+/** The newest of each stream; one that is of all streams takes the place of all. */
+class NewestStates {
+  #byKey = new Map<string, StateParts>();
+
+  add(parts: StateParts): void {
+    if (parts.kind !== 'stream') this.#byKey.clear();
+    this.#byKey.set(parts.kind === 'stream' ? streamKey(parts) : '', parts);
+  }
+
+  list(): StateParts[] {
+    return [...this.#byKey.values()];
+  }
+
+  /** Of these streams, and what is of all. */
+  take(flows: readonly Flow[]): StateParts[] {
+    const keys = ['', ...flows.map(({ configured }) => streamKey(configured.stream))];
+    return keys.flatMap((key) => {
+      const found = this.#byKey.get(key);
+      this.#byKey.delete(key);
+      return found ? [found] : [];
+    });
+  }
+
+  takeAll(): StateParts[] {
+    const all = this.list();
+    this.#byKey.clear();
+    return all;
+  }
 }
 
 /** For destinations whose echo alone says that the data is safe. */
-function commitRegularly(sync: Sync, acknowledged: StateParts[]): { stop(): Promise<void> } {
-  let written = 0;
-  let busy: Promise<void> = Promise.resolve();
-  const write = () => {
-    busy = busy.then(async () => {
-      const next = acknowledged.slice(written);
-      await keepState(sync, next);
-      written += next.length;
+class EchoCheckpoints implements Checkpoints {
+  readonly #sync: Sync;
+  readonly #states = new NewestStates();
+  readonly #timer: NodeJS.Timeout;
+  #busy: Promise<void> = Promise.resolve();
+
+  constructor(sync: Sync) {
+    this.#sync = sync;
+    this.#timer = setInterval(() => void this.#write(), COMMIT_MS);
+  }
+
+  acknowledge(parts: StateParts): void {
+    this.#states.add(parts);
+  }
+
+  close(): void {}
+
+  async end(): Promise<undefined> {
+    clearInterval(this.#timer);
+    await this.#write();
+  }
+
+  unsaved(): StateParts[] {
+    return this.#states.list();
+  }
+
+  landed(flow: Flow): Count {
+    return flow.acknowledged;
+  }
+
+  #write(): Promise<void> {
+    this.#busy = this.#busy.then(async () => {
+      const states = this.#states.takeAll();
+      if (states.length === 0) return;
+      try {
+        await this.#sync.ctx.keep((tx) => applyStates(this.#sync, tx, states));
+      } catch (error) {
+        this.#sync.ctx.log.warn({ err: error }, 'states could not be kept yet');
+        const since = this.#states.takeAll();
+        for (const parts of [...states, ...since]) this.#states.add(parts);
+      }
     });
-    return busy.catch((error: unknown) => sync.ctx.log.warn({ err: error }, 'states could not be kept yet'));
-  };
-  const timer = setInterval(write, COMMIT_MS);
-  return {
-    async stop() {
-      clearInterval(timer);
-      await write();
-    },
-  };
+    return this.#busy;
+  }
 }
 
-function sourceStream({
-  stream,
-  sourceMode,
-  destinationMode,
-  cursorField,
-  primaryKey,
-  selectedFields,
-}: ConnectionStream) {
-  return {
-    stream: selectedFields ? pruned(stream, selectedFields) : stream,
-    sync_mode: sourceMode,
-    destination_sync_mode: destinationMode === 'overwrite_dedup' ? 'overwrite' : destinationMode,
-    cursor_field: cursorField,
-    primary_key: primaryKey,
-  };
+/** For destinations that leave tables: one after the other, behind the back of the programs. */
+class TableCheckpoints implements Checkpoints {
+  readonly #sync: Sync;
+  readonly #place: LandingPlace;
+  readonly #giveUp: () => void;
+  readonly #states = new NewestStates();
+  readonly #landed = new Map<Flow, Count>();
+  #busy: Promise<void> = Promise.resolve();
+  #failure: ReplicationFailure | undefined;
+  #thrown: { error: unknown } | undefined;
+
+  constructor(sync: Sync, place: LandingPlace, giveUp: () => void) {
+    this.#sync = sync;
+    this.#place = place;
+    this.#giveUp = giveUp;
+  }
+
+  acknowledge(parts: StateParts): void {
+    this.#states.add(parts);
+  }
+
+  close(flows: readonly Flow[], names: readonly string[]): void {
+    const states = this.#states.take(flows);
+    const counts = flows.map((flow) => [flow, { ...flow.acknowledged }] as const);
+    this.#busy = this.#busy.then(async () => {
+      if (this.#failure || this.#thrown) return;
+      try {
+        const problem = await landTables(
+          this.#place,
+          (name) => names.includes(name),
+          (commitTables) =>
+            this.#sync.ctx.keep(async (tx) => {
+              await commitTables(tx);
+              await applyStates(this.#sync, tx, states);
+            }),
+        );
+        if (problem) this.#failure = { ...problem, origin: 'destination' };
+        else for (const [flow, count] of counts) this.#landed.set(flow, count);
+      } catch (error) {
+        this.#thrown = { error };
+      }
+      if (this.#failure || this.#thrown) this.#giveUp();
+    });
+  }
+
+  async end(): Promise<ReplicationFailure | undefined> {
+    await this.#busy;
+    if (this.#thrown) throw this.#thrown.error;
+    return this.#failure;
+  }
+
+  unsaved(): StateParts[] {
+    return this.#states.list();
+  }
+
+  landed(flow: Flow): Count {
+    return this.#landed.get(flow) ?? { records: 0, bytes: 0 };
+  }
 }
 
-function destinationCatalog(flows: Flow[], state: SyncState, jobId: number, isReset: boolean) {
-  return {
-    streams: flows.map(({ configured, destination }) => {
-      const { stream, destinationMode } = configured;
-      const generation = state.generation(stream);
-      const replaces = isReset || destinationMode.startsWith('overwrite');
-      const { namespace: _namespace, ...rest } = sourceStream(configured).stream;
-      return {
-        ...sourceStream(configured),
-        stream: { ...rest, ...destination },
-        destination_sync_mode: isReset ? 'overwrite' : destinationMode,
-        generation_id: generation,
-        minimum_generation_id: replaces ? generation : 0,
-        sync_id: jobId,
-      };
-    }),
-  };
-}
-
-function pruned(stream: Catalog['streams'][number], fields: string[]): Catalog['streams'][number] {
-  const properties = (stream.json_schema.properties ?? {}) as { [key: string]: Json };
-  const kept = Object.fromEntries(Object.entries(properties).filter(([name]) => fields.includes(name)));
-  return { ...stream, json_schema: { ...stream.json_schema, properties: kept } };
-}
-
-function stateFile(state: SyncState): { state?: string } {
-  const text = state.toFile();
-  return text === undefined ? {} : { state: text };
-}
-
-function reportOf({ configured, committed, committedBytes, isComplete }: Flow): FlowReport {
+function reportOf({ configured, isComplete }: Flow, count: Count): FlowReport {
   const { name, namespace } = configured.stream;
-  return { name, namespace, records: committed, bytes: committedBytes, isComplete };
+  return { name, namespace, ...count, isComplete };
 }
-
-const nothingOf = (flow: FlowReport): FlowReport => ({ ...flow, records: 0, bytes: 0 });

@@ -1,12 +1,13 @@
 import { type ConnectionStream, streamKey } from '../../core/components/connection-model.ts';
 import type { StateParts } from './messages.ts';
 
-type StreamState = { name: string; namespace?: string | undefined; state: string };
+/** `reading`: how the stream was read and written when it got to this state. */
+type StreamState = { name: string; namespace?: string | undefined; state: string; reading?: string | undefined };
 type Generation = { name: string; namespace?: string | undefined; generation: number };
 /** States are JSON texts inside of JSON: so they stay what the connector wrote, digit for digit. */
 type Stored = { streams?: StreamState[]; global?: string; legacy?: string; generations?: Generation[] };
 
-/** Where a connection has got to, as it lies in the state of its configuration under `sync`. */
+/** Where a connection has got to, as it lies in the state of its configuration under `sync`. It is of one kind. */
 export class SyncState {
   #streams: Map<string, StreamState>;
   #global: string | undefined;
@@ -32,24 +33,38 @@ export class SyncState {
     return JSON.stringify({ ...(JSON.parse(configurationState) as object), sync });
   }
 
-  /** What a destination has echoed. A stream's empty state deletes what is known of it. */
-  apply(parts: StateParts): void {
-    if (parts.kind === 'global') this.#global = parts.text;
-    else if (parts.kind === 'legacy') this.#legacy = parts.text;
-    else {
-      const { name, namespace, state } = parts;
-      if (state === undefined) this.#streams.delete(streamKey(parts));
-      else this.#streams.set(streamKey(parts), { name, namespace, state });
+  /**
+   * What a destination has echoed. A stream's empty state deletes what is known of it; a state of another kind than
+   * before is that of a source that has changed its ways, which has read all it needs of the old one.
+   */
+  apply(parts: StateParts, streams: readonly ConnectionStream[]): void {
+    if (parts.kind !== 'stream') {
+      this.clear();
+      if (parts.kind === 'global') this.#global = parts.text;
+      else this.#legacy = parts.text;
+      return;
     }
+    this.#global = undefined;
+    this.#legacy = undefined;
+    const { name, namespace, state } = parts;
+    const key = streamKey(parts);
+    const configured = streams.find(({ stream }) => streamKey(stream) === key);
+    if (state === undefined) this.#streams.delete(key);
+    else this.#streams.set(key, { name, namespace, state, reading: configured && readingOf(configured) });
   }
 
-  /** Forgets streams that are read in full, and those that are not synced any more. */
-  prepare(streams: readonly ConnectionStream[]): void {
-    const kept = new Set(
-      streams.filter(({ sourceMode }) => sourceMode === 'incremental').map(({ stream }) => streamKey(stream)),
-    );
-    for (const key of [...this.#streams.keys()]) if (!kept.has(key)) this.#streams.delete(key);
-    if (kept.size === 0) this.clear();
+  /**
+   * Forgets streams that are read in full (unless this goes on with such a reading), those that are not synced any
+   * more, and those whose mode, cursor or key is another than when they got there.
+   */
+  prepare(streams: readonly ConnectionStream[], isResumed: (stream: ConnectionStream) => boolean): void {
+    const kept = streams.filter((one) => one.sourceMode === 'incremental' || isResumed(one));
+    const readings = new Map(kept.map((one) => [streamKey(one.stream), readingOf(one)]));
+    for (const [key, { reading }] of [...this.#streams]) {
+      const now = readings.get(key);
+      if (now === undefined || (reading !== undefined && reading !== now)) this.#streams.delete(key);
+    }
+    if (kept.length === 0) this.clear();
   }
 
   clear(): void {
@@ -79,4 +94,8 @@ export class SyncState {
     }
     return this.#legacy;
   }
+}
+
+function readingOf({ sourceMode, destinationMode, cursorField, primaryKey }: ConnectionStream): string {
+  return JSON.stringify([sourceMode, destinationMode, cursorField, primaryKey]);
 }

@@ -166,6 +166,7 @@ function sandboxArguments(facts: LaunchFacts, { spec, relocated }: LaunchPlan): 
     groupOf(spec),
     '/etc/group',
     ...[...systemSettings, ...network].flatMap(readOnly),
+    ...(spec.sharedFolders ?? []).flatMap((path) => [...foldersAbove(path), '--ro-bind-try', path, path]),
     ...spec.readOnlyPaths.flatMap(foldersAbove),
     ...spec.readOnlyPaths.flatMap((path) => ['--ro-bind', relocated.get(path) ?? path, path]),
     '--bind',
