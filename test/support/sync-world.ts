@@ -91,7 +91,8 @@ export async function syncWorld(t: TestContext, sync: Partial<SyncOptions> = {})
       await core.connectors.update(actor, 'source', source.configurationId, { configuration, merge: true });
     },
     async sync(connection: { id: string }): Promise<Job> {
-      return world.end(await core.syncs.sync(actor, connection.id));
+      const job = await core.syncs.sync(actor, connection.id);
+      return core.jobs.awaitEnd(job.id, AbortSignal.timeout(60_000));
     },
     /** What is stored under `sync`. */
     async state(connection: { id: string }): Promise<{
@@ -114,9 +115,7 @@ export async function syncWorld(t: TestContext, sync: Partial<SyncOptions> = {})
     },
     /** Programs of a job that are alive. */
     programs: (job: Job) =>
-      processTable().filter(
-        ({ command }) => command.includes(`/jobs/${job.id}/`) || command.includes(`job-${job.id}-`),
-      ),
+      processTable().filter(({ command }) => command.includes(`${world.jobsDirectory}/${job.id}/`)),
   };
 }
 

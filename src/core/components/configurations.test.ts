@@ -365,3 +365,18 @@ test('who may do what', async (t) => {
   });
   assert.deepEqual(await configurations.list(stranger), []);
 });
+
+test('what a run has reached is kept whoever lost what right meanwhile, unless the configuration is gone', async (t) => {
+  const { configurations, actor, db } = await setUp(t);
+  const { id } = await configurations.create(actor, componentId, { name: 'x', state: '{"n":1}' });
+  const keep = () =>
+    db.transaction((tx) =>
+      configurations.keepStateIn(tx, actor, at(id), (state) => JSON.stringify({ was: state.parse() })),
+    );
+  assert.equal(await keep(), true);
+  assert.equal((await configurations.get(actor, at(id))).state.text, '{"was":{"n":1}}');
+  assert.equal((await configurations.get(actor, at(id))).version, 1);
+  await configurations.delete(actor, at(id));
+  assert.equal(await keep(), false);
+  await assert.rejects(configurations.updateState(actor, at(id), '{}'), { code: 'configuration.not-found' });
+});

@@ -23,11 +23,16 @@ import { SyncState } from './sync-state.ts';
 /** How often what a destination has echoed is written down while a sync goes on. */
 const COMMIT_MS = 2000;
 
-export type SyncOptions = ReplicationLimits & { firstBackoffMs: number };
+export type SyncOptions = ReplicationLimits & {
+  firstBackoffMs: number;
+  /** So many attempts without any progress, one after another, end the job. */
+  uselessInARow: number;
+};
 
 /** As Airbyte has them. */
 export const SYNC_OPTIONS: SyncOptions = {
   firstBackoffMs: 10_000,
+  uselessInARow: 5,
   sourceSilenceMs: 3 * 3600_000,
   destinationSilenceMs: 2 * 3600_000,
   exitGraceMs: 60_000,
@@ -124,7 +129,7 @@ async function carryOut(sync: Sync): Promise<void> {
     const { attempts } = sync.handle;
     const message = attempts.at(-1)?.failure ?? '';
     log.error(`Attempt ${attempts.length} failed (${failure.origin}): ${message}`);
-    const delayMs = failure.isConfiguration ? undefined : retryDelayMs(attempts, parts.sync.firstBackoffMs);
+    const delayMs = failure.isConfiguration ? undefined : retryDelayMs(attempts, parts.sync);
     if (delayMs === undefined) {
       const error = new AppError('invalid', `sync.${failure.origin}-failed`, message, { retryable: false });
       await log.flush();
