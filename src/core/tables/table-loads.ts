@@ -161,7 +161,8 @@ export class TableLoads {
       const commitIn = async (tx: Transaction) => {
         if (!(await deleteStagedFiles(tx, staged.prefix)))
           throw tableErrors.lakeConflict('its new files were taken away');
-        if (target.isNew) await this.commitNewTable(tx, work.actor, input, target, plan, change, at, result, mustBeNew(work));
+        if (target.isNew)
+          await this.commitNewTable(tx, work.actor, input, target, plan, change, at, result, mustBeNew(work));
         else await this.commitRows(tx, work.actor, input, target, plan, change, at, result);
       };
       return { result, metrics: await measure(source), commitIn, discard };
