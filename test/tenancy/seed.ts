@@ -165,7 +165,8 @@ async function seedConnectors({ core }: KeboolaServer, actor: Actor) {
       streams: [{ stream, sourceMode: 'full_refresh', destinationMode: 'overwrite', cursorField: [], primaryKey: [] }],
     },
   });
-  const job = await core.syncs.sync(actor, connection.id);
+  // A sync is refused where the connectors are not installed.
+  const job = await core.syncs.reset(actor, connection.id);
   return {
     workspaceId: (await core.projects.get(actor)).uuid,
     sourceId: source.configurationId,

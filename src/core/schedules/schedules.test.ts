@@ -292,15 +292,15 @@ test('a project has at most 100 schedules of a component, however many are made 
 async function connectionWorld(t: TestContext) {
   const world = await setUp(t);
   const { actor, connectors, connections, schedules } = world;
-  const make = async (role: 'source' | 'destination', slug: string) => {
+  const make = async (role: 'source' | 'destination', slug: string, configuration: Record<string, string>) => {
     const definition = connectors.definition(role, { slug });
     return {
       componentId: definition.id,
-      configurationId: (await connectors.create(actor, definition, { name: 'x', configuration: {} })).id,
+      configurationId: (await connectors.create(actor, definition, { name: 'x', configuration })).id,
     };
   };
-  const source = await make('source', 'faker');
-  const destination = await make('destination', 'dev-null');
+  const source = await make('source', 'millrace-file', { dataset_name: 'x', url: 'x' });
+  const destination = await make('destination', 'millrace-storage', {});
   const connect = (schedule: ConnectionSchedule, isActive = true) =>
     connections.create(actor, {
       name: 'x',
