@@ -21,8 +21,6 @@ export type Transaction = Db & {
 export type TransactionOptions = {
   isolation?: 'repeatable read';
   readOnly?: boolean;
-  /** A statement that takes longer is ended with 57014. */
-  statementTimeoutMs?: number;
 };
 
 export type Database = Db & {
@@ -31,6 +29,11 @@ export type Database = Db & {
    * body must not have effects outside of the database; those belong in `afterCommit`.
    */
   transaction<T>(body: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>;
+  /**
+   * For readings whose length somebody else decides: a statement that takes longer is ended with 57014. They have a few
+   * connections of their own, so that slow ones leave those of everybody else alone.
+   */
+  limited(statementTimeoutMs: number): Db;
   /** Calls back on every NOTIFY of the channel, over a connection of its own that reconnects by itself. Hints only. */
   listen(channel: string, onNotify: (payload: string) => void): Promise<() => Promise<void>>;
   close(): Promise<void>;

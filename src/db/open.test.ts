@@ -155,3 +155,13 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
   }
   throw new Error('did not happen in time');
 }
+
+test('a reading of limited length is ended in time, writes nothing, and leaves others alone', async (t) => {
+  const db = await testDatabase(t);
+  const limited = db.limited(50);
+  const others = db.query(sql`select pg_sleep(0.2)`);
+  await assert.rejects(limited.query(sql`select pg_sleep(5)`), { code: '57014' });
+  await assert.rejects(limited.query(sql`create table notes (id integer)`), { code: '25006' });
+  assert.deepEqual(await limited.one(sql`select current_schema() as name`), { name: 'millrace' });
+  await others;
+});

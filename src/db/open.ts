@@ -2,7 +2,7 @@ import pg from 'pg';
 import { AppError, errors } from '../core/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { backoffMs } from '../lib/retry.ts';
-import type { Database, Transaction, TransactionOptions } from './database.ts';
+import type { Database, Db, Transaction, TransactionOptions } from './database.ts';
 import { Listener } from './listener.ts';
 import type { Sql } from './sql.ts';
 import { columnTypes } from './types.ts';
@@ -15,6 +15,8 @@ const STALE_STATEMENT_CODES = new Set(['0A000', '26000']);
 const MAX_ATTEMPTS = 6;
 const RETRY = { firstMs: 10, maxMs: 500 };
 const CLOSE_MS = 3000;
+/** Connections for readings of limited length. */
+const MAX_LIMITED = 6;
 
 /** Opens the pool and proves that the database answers. Throws `unavailable` when it does not. */
 export async function openDatabase({ connection, log }: OpenOptions): Promise<Database> {
@@ -25,14 +27,7 @@ export async function openDatabase({ connection, log }: OpenOptions): Promise<Da
     ...connection,
     ...ourSettings,
   };
-  const pool = new pg.Pool(config);
-  // A connection that dies while idle is replaced at the next query; without this listener it would end the process.
-  // The driver hangs the whole client on the error, which is nothing for a log.
-  pool.on('error', ({ message }) => log.info({ reason: message }, 'an idle database connection was lost'));
-  pool.on('connect', (client) => {
-    client.on('error', (error) => log.debug({ err: error }, 'a database connection was lost'));
-  });
-  const database = new PooledDatabase(pool, config, log);
+  const database = new PooledDatabase(config, log);
   try {
     await database.ping();
   } catch (error) {
@@ -49,27 +44,35 @@ export const ourSettings: pg.PoolConfig = {
   types: columnTypes,
 };
 
-class PooledDatabase implements Database {
-  readonly #pool: pg.Pool;
-  readonly #listener: Listener;
-  readonly #log: Logger;
-  readonly #statements = new StatementNames();
-  #closed: Promise<void> | undefined;
+function openPool(config: pg.PoolConfig, log: Logger): pg.Pool {
+  const pool = new pg.Pool(config);
+  // A connection that dies while idle is replaced at the next query; without this listener it would end the process.
+  // The driver hangs the whole client on the error, which is nothing for a log.
+  pool.on('error', ({ message }) => log.info({ reason: message }, 'an idle database connection was lost'));
+  pool.on('connect', (client) => {
+    client.on('error', (error) => log.debug({ err: error }, 'a database connection was lost'));
+  });
+  return pool;
+}
 
-  constructor(pool: pg.Pool, config: pg.PoolConfig, log: Logger) {
-    this.#pool = pool;
-    this.#log = log;
-    this.#listener = new Listener(config, log);
+/** Statements that stand alone, each on whatever connection is free. */
+class PoolQueries implements Db {
+  readonly pool: pg.Pool;
+  readonly #statements: StatementNames;
+
+  constructor(pool: pg.Pool, statements: StatementNames) {
+    this.pool = pool;
+    this.#statements = statements;
   }
 
   async query<Row extends object>(query: Sql): Promise<Row[]> {
     try {
-      return await runQuery<Row>(this.#pool, this.#statements, query);
+      return await runQuery<Row>(this.pool, this.#statements, query);
     } catch (error) {
       if (!isStaleStatement(error)) throw translate(error);
     }
     try {
-      return await runQuery<Row>(this.#pool, this.#statements, query);
+      return await runQuery<Row>(this.pool, this.#statements, query);
     } catch (error) {
       throw translate(error);
     }
@@ -77,6 +80,46 @@ class PooledDatabase implements Database {
 
   async one<Row extends object>(query: Sql): Promise<Row | undefined> {
     return onlyRow(await this.query<Row>(query), query);
+  }
+}
+
+class PooledDatabase implements Database {
+  readonly #pool: pg.Pool;
+  readonly #queries: PoolQueries;
+  readonly #limited = new Map<number, PoolQueries>();
+  readonly #config: pg.PoolConfig;
+  readonly #listener: Listener;
+  readonly #log: Logger;
+  readonly #statements = new StatementNames();
+  #closed: Promise<void> | undefined;
+
+  constructor(config: pg.PoolConfig, log: Logger) {
+    this.#pool = openPool(config, log);
+    this.#queries = new PoolQueries(this.#pool, this.#statements);
+    this.#config = config;
+    this.#log = log;
+    this.#listener = new Listener(config, log);
+  }
+
+  query<Row extends object>(query: Sql): Promise<Row[]> {
+    return this.#queries.query(query);
+  }
+
+  one<Row extends object>(query: Sql): Promise<Row | undefined> {
+    return this.#queries.one(query);
+  }
+
+  limited(statementTimeoutMs: number): Db {
+    if (this.#closed) throw new Error('a query on a database that is closed');
+    const ms = Math.trunc(statementTimeoutMs);
+    let queries = this.#limited.get(ms);
+    if (!queries) {
+      const options = `${this.#config.options ?? ''} -c statement_timeout=${ms} -c default_transaction_read_only=on`;
+      const pool = openPool({ ...this.#config, options, max: MAX_LIMITED }, this.#log);
+      queries = new PoolQueries(pool, this.#statements);
+      this.#limited.set(ms, queries);
+    }
+    return queries;
   }
 
   async ping(): Promise<void> {
@@ -140,14 +183,18 @@ class PooledDatabase implements Database {
 
   async #close(): Promise<void> {
     await this.#listener.close();
+    const pools = [this.#pool, ...[...this.#limited.values()].map(({ pool }) => pool)];
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<'late'>((resolve) => {
       timer = setTimeout(() => resolve('late'), CLOSE_MS);
     });
-    const ended = await Promise.race([this.#pool.end(), late]);
+    const ended = await Promise.race([Promise.all(pools.map((pool) => pool.end())), late]);
     clearTimeout(timer);
     if (ended === 'late')
-      this.#log.warn({ open: this.#pool.totalCount }, 'database connections were still in use at close');
+      this.#log.warn(
+        { open: pools.reduce((sum, pool) => sum + pool.totalCount, 0) },
+        'database connections were still in use at close',
+      );
   }
 }
 
@@ -248,12 +295,8 @@ function onlyRow<Row>(rows: Row[], query: Sql): Row | undefined {
   return rows[0];
 }
 
-function beginText({ isolation, readOnly, statementTimeoutMs }: TransactionOptions): string {
-  const begin = `begin${isolation ? ` isolation level ${isolation}` : ''}${readOnly ? ' read only' : ''}`;
-  // One message for both: each costs a way to the database and back.
-  return statementTimeoutMs === undefined
-    ? begin
-    : `${begin}; set local statement_timeout = ${Math.trunc(statementTimeoutMs)}`;
+function beginText({ isolation, readOnly }: TransactionOptions): string {
+  return `begin${isolation ? ` isolation level ${isolation}` : ''}${readOnly ? ' read only' : ''}`;
 }
 
 function isRetried(error: unknown): boolean {

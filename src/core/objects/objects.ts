@@ -1,4 +1,4 @@
-import type { Database, Transaction } from '../../db/database.ts';
+import type { Database, Db } from '../../db/database.ts';
 import type { RecordFilter } from '../../lib/filter.ts';
 import { Gathering } from '../../lib/gathering.ts';
 import type { Json } from '../../lib/json.ts';
@@ -109,9 +109,8 @@ export class Objects {
         const page = await this.#pages.call(of.id, { after: query.cursor?.id ?? 0, limit: query.limit });
         return page.map((row) => toDocument(row, of));
       }
-      // Before the transaction: whoever holds a connection must not wait for another.
       const targets = await this.#targetsIn(actor, of, query.filter);
-      const rows = await this.#inTime((tx) => listObjects(tx, of, query, viewer, targets));
+      const rows = await this.#inTime((db) => listObjects(db, of, query, viewer, targets));
       return rows.map((row) => toDocument(row, of));
     });
   }
@@ -122,13 +121,13 @@ export class Objects {
       assertCanRead(actor, of);
       if (of.sourceTableId !== undefined) return this.#tables.count(of, query.filter);
       const targets = await this.#targetsIn(actor, of, query.filter);
-      return this.#inTime((tx) => countMatching(tx, of, { ...query, limit: 1 }, viewerOf(actor), targets));
+      return this.#inTime((db) => countMatching(db, of, { ...query, limit: 1 }, viewerOf(actor), targets));
     });
   }
 
-  async #inTime<T>(read: (tx: Transaction) => Promise<T>): Promise<T> {
+  async #inTime<T>(read: (db: Db) => Promise<T>): Promise<T> {
     try {
-      return await this.#db.transaction(read, { readOnly: true, statementTimeoutMs: OBJECT_LIMITS.listMs });
+      return await read(this.#db.limited(OBJECT_LIMITS.listMs));
     } catch (error) {
       throw isTooSlow(error) ? objectErrors.tooSlow() : error;
     }
