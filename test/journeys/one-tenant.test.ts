@@ -73,6 +73,7 @@ test('jobs of all dialects read like jobs in the Queue, and what they did stands
   const started = await keboola.queueJob({ component: 'millrace.connection', config: connectionId, mode: 'run' });
   const seen = await airbyte.call<Row>('GET', `/jobs/${started.id}`);
   assert.deepEqual([seen.jobType, seen.status, seen.rowsSynced], ['sync', 'succeeded', 2]);
+  const script = await runScript(mine);
   const sql = await keboola.queueJob({
     component: 'keboola.duckdb-transformation',
     mode: 'run',
@@ -89,6 +90,7 @@ test('jobs of all dialects read like jobs in the Queue, and what they did stands
       ['millrace.connection', connectionId, 'success', true],
       ['millrace.connection', connectionId, 'success', true],
       ['millrace.connection', connectionId, 'success', true],
+      ['millrace.script', script.id, 'success', true],
       ['keboola.duckdb-transformation', null, 'success', true],
     ],
   );
@@ -134,6 +136,32 @@ test('jobs of all dialects read like jobs in the Queue, and what they did stands
   assert.ok((await about(destinationId)).has('storage.componentConfigurationCreated'));
   assert.ok((await about(String(sync))).has('storage.jobFinished'));
 
+  assert.ok(
+    (await names(`runId=${script.jobId}`)).has('storage.jobFinished'),
+    'a run of a script stands in the events',
+  );
+
+  await t.test('what a schedule starts stands in the Queue and in the events like what people start', async () => {
+    const before = jobs.length;
+    const at = new Date(Date.now() + 2000);
+    const cronExpression = `${at.getUTCSeconds()} ${at.getUTCMinutes()} ${at.getUTCHours()} * * ? UTC`;
+    await airbyte.call('PATCH', `/connections/${connectionId}`, {
+      schedule: { scheduleType: 'cron', cronExpression },
+    });
+    let found: Row[] = [];
+    for (const deadline = Date.now() + 20_000; found.length <= before || !found[0]?.isFinished; await pause(50)) {
+      assert.ok(Date.now() < deadline, 'the schedule has started nothing');
+      found = await keboola.call<Row[]>('GET', '/queue/search/jobs');
+    }
+    const [fired] = found;
+    assert.deepEqual(
+      [fired?.component, fired?.config, fired?.status],
+      ['millrace.connection', connectionId, 'success'],
+    );
+    assert.ok((await names(`runId=${fired?.id}`)).has('storage.jobFinished'));
+    await airbyte.call('PATCH', `/connections/${connectionId}`, { schedule: { scheduleType: 'manual' } });
+  });
+
   await t.test('configurations of all dialects are configurations of components', async () => {
     const listed = await keboola.call<Row[]>('GET', '/v2/storage/components?include=configuration');
     const of = (component: string) =>
@@ -170,6 +198,23 @@ test('jobs of all dialects read like jobs in the Queue, and what they did stands
       assert.ok(all.has(`storage.${name}`), `${name} is missing in ${[...all]}`);
   });
 });
+
+async function runScript(mine: Credentials): Promise<{ id: string; jobId: string }> {
+  const objects = syncanoApi(mine);
+  const { id } = await objects.call<Row>('POST', '/snippets/scripts/', {
+    label: 'hello',
+    runtime_name: 'nodejs',
+    source: 'console.log("hello")',
+  });
+  const traces = `/snippets/scripts/${id}/traces`;
+  const { id: jobId } = await objects.call<Row>('POST', `/snippets/scripts/${id}/run/`, {});
+  for (;;) {
+    const { status } = await objects.call<{ status: string }>('GET', `${traces}/${jobId}/`);
+    if (status === 'success') return { id: String(id), jobId: String(jobId) };
+    assert.ok(['pending', 'processing'].includes(status), status);
+    await pause(25);
+  }
+}
 
 /** A file of two rows and a connection that lands it in Storage. */
 async function connect(t: TestContext, airbyte: Api, { airbyte: { workspaceId } }: TestPlatform['credentials']) {

@@ -56,3 +56,32 @@ with open(${JSON.stringify(output)}, 'w', newline='') as file:
     csv.writer(file).writerows([['name', 'outcome', 'detail']] + rows)
 `;
 }
+
+/** The same attempts by a script: rows as JSON on its output. */
+export function attemptsScript(attempts: Attempt[]): string {
+  return `
+const fs = require('fs');
+const net = require('net');
+const connect = (where) => new Promise((resolve, reject) => {
+  const socket = net.connect(where, () => { socket.destroy(); resolve('connected'); });
+  socket.setTimeout(2000, () => { socket.destroy(); reject(new Error('timed out')); });
+  socket.on('error', reject);
+});
+const acts = {
+  read: ({ path }) => fs.readFileSync(path, 'latin1').slice(0, 200),
+  write: ({ path }) => fs.appendFileSync(path, '') || 'opened',
+  list: ({ path }) => fs.readdirSync(path).join(),
+  unix: ({ path }) => connect({ path }),
+  tcp: ({ host, port }) => connect({ host, port }),
+  kill: ({ pid }) => process.kill(pid, 0) && 'signalled',
+};
+const rows = [];
+for (const attempt of ${JSON.stringify(attempts)}) {
+  try { rows.push([attempt.name, 'reached', String(await acts[attempt.act](attempt)).slice(0, 100)]); }
+  catch (error) { rows.push([attempt.name, 'refused', String(error && error.code)]); }
+}
+rows.push(['environment', 'seen', JSON.stringify(process.env)]);
+rows.push(['user', 'seen', String(process.getuid())]);
+console.log(JSON.stringify(rows));
+`;
+}

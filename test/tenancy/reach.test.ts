@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import pg from 'pg';
-import { Api, airbyteApi, type Credentials } from '../../demo/api.ts';
-import { Client, parseCsv } from '../../demo/client.ts';
+import { Api, airbyteApi, type Credentials, syncanoApi } from '../../demo/api.ts';
+import { Client, parseCsv, pause } from '../../demo/client.ts';
 import { cleanup } from '../support/cleanup.ts';
 import { needs } from '../support/needs.ts';
 import { startPlatform } from '../support/platform.ts';
-import { type Attempt, attemptsProgram } from './attempts.ts';
+import { type Attempt, attemptsProgram, attemptsScript } from './attempts.ts';
 
 /** Stands in everything of tenant B, and in no answer to A. */
 const MARKER = 'zebra-of-b';
@@ -36,6 +36,7 @@ test("a component's program, SQL and a connector reach nothing of another tenant
     );
     assertScrubbed(seen(rows, 'environment'));
   });
+  await t.test('a script', () => scriptReachesNothing(world, [...world.files, ...world.networks]));
   await t.test('SQL', () => sqlReachesNothing(world));
   await t.test('a connector', () => connectorReachesNothing(world));
 });
@@ -49,6 +50,7 @@ test('where a server that is root has no sandbox, the user id of a program keeps
     assert.notEqual(seen(rows, 'user'), '0');
     assertScrubbed(seen(rows, 'environment'));
   });
+  await t.test('a script', () => scriptReachesNothing(world, world.files));
   await t.test('SQL', () => sqlReachesNothing(world));
   await t.test('a connector', () => connectorReachesNothing(world));
 });
@@ -193,12 +195,38 @@ const inherited = () => spawnSync('ls', ['/proc/self/fd'], { encoding: 'utf8' })
 /** No variable of the server's own: what is there says where the data is and which job this is. */
 function assertScrubbed(text: string): void {
   const environment = JSON.parse(text) as Record<string, string>;
-  const known = /^(KBC_|PATH$|HOME$|TMPDIR$|LANG$|LC_|PWD$|SHLVL$|_$|OLDPWD$|MILLRACE_RUN$|PYTHON)/;
+  const known = /^(KBC_|PATH$|OPENSSL_CONF$|HOME$|TMPDIR$|LANG$|LC_|PWD$|SHLVL$|_$|OLDPWD$|MILLRACE_RUN$|PYTHON)/;
   assert.deepEqual(
     Object.keys(environment).filter((name) => !known.test(name)),
     [],
   );
 }
+
+async function scriptReachesNothing({ mine, url }: World, attempts: Attempt[]): Promise<void> {
+  const objects = syncanoApi(mine);
+  const run = async (source: string) => {
+    const script = { label: 'reach', runtime_name: 'nodejs', source };
+    const { id } = await objects.call<{ id: number }>('POST', '/snippets/scripts/', script);
+    let trace = await objects.call<Trace>('POST', `/snippets/scripts/${id}/run/`, { payload: {} });
+    while (trace.status === 'pending' || trace.status === 'processing') {
+      await pause(25);
+      trace = await new Api(url, { 'X-API-KEY': mine.syncano.accountKey }).call<Trace>('GET', trace.links.self);
+    }
+    assert.equal(trace.status, 'success', trace.result.stderr);
+    return JSON.parse(trace.result.stdout ?? '') as string[][];
+  };
+  const rows = await run(`(async () => {${attemptsScript(attempts)}})()`);
+  assert.deepEqual(got(rows), [], 'a script reached what is not its own');
+  assert.equal(rows.length, attempts.length + 2);
+  assertScrubbed(seen(rows, 'environment'));
+  assert.notEqual(seen(rows, 'user'), '0');
+  // What the first one leaves behind in the language, the next one does not find.
+  await run(`globalThis.left = Object.prototype.left = 1; console.log('[]')`);
+  const [found] = await run('console.log(JSON.stringify([[String(globalThis.left), String({}.left)]]))');
+  assert.deepEqual(found, ['undefined', 'undefined']);
+}
+
+type Trace = { status: string; result: { stdout?: string; stderr?: string }; links: { self: string } };
 
 async function sqlReachesNothing({ keboola, lake, dataDir, url }: World): Promise<void> {
   const [file = ''] = lake;
