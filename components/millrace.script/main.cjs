@@ -5,6 +5,7 @@
  * what it prints and how it ends is seen from outside.
  */
 const fs = require('node:fs');
+const net = require('node:net');
 const path = require('node:path');
 const vm = require('node:vm');
 const { createRequire } = require('node:module');
@@ -12,20 +13,39 @@ const { createRequire } = require('node:module');
 const folder = process.argv[2];
 const order = path.join(folder, 'run.json');
 
+// Without a network, the address of the platform is one of our own that leads out through a socket in the folder; named
+// by the open folder, because paths of sockets must be short.
+const folderHandle = fs.openSync(folder);
+const wayOut = net.createServer((near) => {
+  const far = net.connect(`/proc/self/fd/${folderHandle}/api.sock`);
+  for (const [from, to] of [
+    [near, far],
+    [far, near],
+  ]) {
+    from.pipe(to);
+    from.on('error', () => to.destroy());
+    from.on('close', () => to.destroy());
+    // What the script itself waits for keeps the program alive, not this.
+    from.unref();
+  }
+});
+wayOut.unref();
+
 let isBegun = false;
 const watcher = fs.watch(folder, look);
-// It may have been there before.
-look();
+wayOut.listen(0, '127.0.0.1', look);
 
 function look() {
-  if (isBegun || !fs.existsSync(order)) return;
+  // Also when it was there before.
+  if (isBegun || !wayOut.listening || !fs.existsSync(order)) return;
   isBegun = true;
   watcher.close();
   run();
 }
 
 function run() {
-  const { source, args, config, meta } = JSON.parse(fs.readFileSync(order, 'utf8'));
+  const { source, args, config, meta, apiScheme } = JSON.parse(fs.readFileSync(order, 'utf8'));
+  meta.api_host = `${apiScheme}://127.0.0.1:${wayOut.address().port}`;
   const api = { ARGS: args, CONFIG: config, META: meta, HttpResponse, setResponse };
   const names = {
     ...api,

@@ -38,6 +38,8 @@ const BEARER_SECONDS = 900;
 
 /** Kinds of credentials in whose name jobs are made. */
 const JOB_TOKENS = ['storage', 'application', 'account-key', 'api-key'] as const;
+/** Of these, those that lend keys to what runs for them; an application has a way of its own. */
+const LENDERS = ['account-key', 'api-key', 'storage'] as const;
 
 /** What a call brings along besides its token. */
 export type CallOrigin = {
@@ -70,8 +72,24 @@ export class Identity {
 
   /** A key that opens one project, of a person or of a program, to its actor. */
   async authenticateProjectKey(secret: string, call: CallOrigin = {}): Promise<Actor> {
-    const token = await this.#authenticate(['account-key', 'api-key'], secret);
-    return this.#actorOf(token, call);
+    const token = await this.#authenticate(['account-key', 'api-key', 'bearer'], secret);
+    return token.kind === 'bearer' ? this.#actorBehind(token, LENDERS, call) : this.#actorOf(token, call);
+  }
+
+  /** A key for a program that works in the actor's name, with the actor's rights and for so long only. */
+  async lendKey(actor: Actor, seconds: number): Promise<string> {
+    const expiresAt = new Date(this.#clock.now().getTime() + seconds * 1000);
+    return this.#db.transaction(async (tx) => {
+      await deleteExpiredBearers(tx, actor.token.id, this.#clock.now());
+      const { secret } = await this.issue(tx, {
+        kind: 'bearer',
+        projectId: actor.projectId,
+        description: actor.token.description,
+        creatorTokenId: actor.token.id,
+        expiresAt,
+      });
+      return secret;
+    });
   }
 
   /** A short-lived token for an application's id and secret. Which of the two is wrong is not told. */
@@ -97,13 +115,7 @@ export class Identity {
   /** A bearer token's text to the actor of its application, whose rights are asked for anew each time. */
   async authenticateBearer(secret: string, call: CallOrigin = {}): Promise<Actor> {
     const bearer = await this.#authenticate(['bearer'], secret);
-    const { projectId, creator } = bearer;
-    if (projectId === undefined || creator === undefined) throw errors.unauthenticated();
-    const application = await this.#cache.get(`id:${creator.id}`, () =>
-      findToken(this.#db, projectId, creator.id, ['application']),
-    );
-    if (!application || !this.#isUsable(application)) throw errors.unauthenticated();
-    return this.#actorOf(application, call);
+    return this.#actorBehind(bearer, ['application'], call);
   }
 
   /** An application's id and secret themselves, for clients that send them with every call. */
@@ -269,6 +281,16 @@ export class Identity {
     const application = await this.#authenticate(['application'], clientSecret);
     if (application.publicId !== clientId) throw errors.unauthenticated();
     return application;
+  }
+
+  /** Of whom a bearer speaks for: only where that one is of a kind that this way of asking is for. */
+  async #actorBehind({ projectId, creator }: KnownToken, kinds: readonly TokenKind[], call: CallOrigin): Promise<Actor> {
+    if (projectId === undefined || creator === undefined) throw errors.unauthenticated();
+    const behind = await this.#cache.get(`id:${kinds[0]}:${creator.id}`, () =>
+      findToken(this.#db, projectId, creator.id, kinds),
+    );
+    if (!behind || !this.#isUsable(behind)) throw errors.unauthenticated();
+    return this.#actorOf(behind, call);
   }
 
   async #authenticate(kinds: readonly TokenKind[], secret: string): Promise<KnownToken> {

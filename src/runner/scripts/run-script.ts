@@ -20,9 +20,14 @@ import { runErrors } from '../run-errors.ts';
 import { readOutputJson } from '../steps/output-folder.ts';
 import { giveOrder, type Order, type Sandbox, stateOf } from './sandbox.ts';
 import type { Sandboxes } from './sandboxes.ts';
+import { openWayIn } from './way-in.ts';
 
 /** What is kept on the job, for a server that takes it over. */
 type ScriptHandle = { sandbox: Sandbox; deadline: number };
+type Begun = ScriptHandle & { wayIn: { close(): void } | undefined };
+
+/** A key outlives the time of its script by the time the queue may take to notice. */
+const KEY_GRACE_SECONDS = 10;
 
 /**
  * Carries out a run of a script:
@@ -43,9 +48,13 @@ export async function runScript(parts: RunnerParts, sandboxes: Sandboxes, ctx: J
     source: script.source,
     args: input.args,
     config: script.config,
-    meta: metaOf(ctx.job, input, await instanceOf(parts, ctx)),
+    meta: {
+      ...metaOf(ctx.job, input, await instanceOf(parts, ctx)),
+      ...(script.config.allow_full_access === true && { token: await lendKey(parts, ctx, log, timeoutSeconds) }),
+    },
+    apiScheme: parts.publicUrl().startsWith('https:') ? 'https' : 'http',
   };
-  const { sandbox, deadline } = await takeUp(parts, sandboxes, ctx, order, timeoutSeconds);
+  const { sandbox, deadline, wayIn } = await takeUp(parts, sandboxes, ctx, order, timeoutSeconds);
   let isLeft = false;
   try {
     const { exit, output } = await follow(parts, ctx, log, sandbox, deadline);
@@ -64,8 +73,16 @@ export async function runScript(parts: RunnerParts, sandboxes: Sandboxes, ctx: J
     isLeft = isForOthers(ctx, error);
     throw error;
   } finally {
+    wayIn?.close();
     if (!isLeft) void sandboxes.discard(sandbox);
   }
+}
+
+/** For a script that may do what whoever has it run may do. It opens nothing once the run is over. */
+async function lendKey({ core }: RunnerParts, { actor }: JobContext, log: JobLog, seconds: number): Promise<string> {
+  const key = await core.identity.lendKey(actor, seconds + KEY_GRACE_SECONDS);
+  log.hide([key]);
+  return key;
 }
 
 /** The script as it was when the run was asked for, its secrets readable, and hidden in all the run says. */
@@ -95,7 +112,7 @@ async function instanceOf({ core }: RunnerParts, { actor }: JobContext): Promise
 /** As scripts know what runs them. */
 const EXECUTED_BY = { script: 'codebox', endpoint: 'webhook', schedule: 'schedule', trigger: 'trigger' } as const;
 
-function metaOf(job: Job, { caller, request, user }: ScriptRunInput, instance: string): Json {
+function metaOf(job: Job, { caller, request, user }: ScriptRunInput, instance: string): { [key: string]: Json } {
   const isNumber = /^\d+$/.test(caller.id);
   return {
     executed_by: EXECUTED_BY[caller.kind],
@@ -109,30 +126,47 @@ function metaOf(job: Job, { caller, request, user }: ScriptRunInput, instance: s
 
 /** The sandbox of this run: a new one, or that of an earlier server. */
 async function takeUp(
-  { runtime }: RunnerParts,
+  parts: RunnerParts,
   sandboxes: Sandboxes,
   ctx: JobContext,
   order: Order,
   timeoutSeconds: number,
-): Promise<ScriptHandle> {
+): Promise<Begun> {
   const kept = ctx.job.handle as unknown as ScriptHandle | undefined;
   if (kept) {
-    const recovery = await runtime.recover(kept.sandbox.handle);
+    const recovery = await parts.runtime.recover(kept.sandbox.handle);
+    const state = await stateOf(kept.sandbox);
     if (recovery === 'adopted') {
-      if ((await stateOf(kept.sandbox)) === 'waiting') await giveOrder(kept.sandbox, ctx.job.id, order);
-      return kept;
+      if (state === 'waiting') return { ...kept, wayIn: await begin(parts, ctx, kept.sandbox, order) };
+      // Its way in went down with the server before: the folder is the script's now, and nothing is made in it.
+      return { ...kept, wayIn: undefined };
     }
-    // One that ended before it was told anything has done nothing.
-    const isUntouched = (await stateOf(kept.sandbox)) === 'waiting';
     void sandboxes.discard(kept.sandbox);
-    if (!isUntouched) throw runErrors.lost();
+    // One that ended before it was told anything has done nothing.
+    if (state !== 'waiting') throw runErrors.lost();
   }
   ctx.signal.throwIfAborted();
   const sandbox = await sandboxes.take();
-  const handle = { sandbox, deadline: Date.now() + timeoutSeconds * 1000 };
-  await ctx.saveHandle(handle as unknown as Json);
-  await giveOrder(sandbox, ctx.job.id, order);
-  return handle;
+  try {
+    const handle = { sandbox, deadline: Date.now() + timeoutSeconds * 1000 };
+    await ctx.saveHandle(handle as unknown as Json);
+    return { ...handle, wayIn: await begin(parts, ctx, sandbox, order) };
+  } catch (error) {
+    void sandboxes.discard(sandbox);
+    throw error;
+  }
+}
+
+async function begin(parts: RunnerParts, ctx: JobContext, sandbox: Sandbox, order: Order): Promise<Begun['wayIn']> {
+  const url = parts.publicUrl();
+  const wayIn = url === '' ? undefined : await openWayIn(`${sandbox.folder}/data`, url);
+  try {
+    await giveOrder(sandbox, ctx.job.id, order);
+  } catch (error) {
+    wayIn?.close();
+    throw error;
+  }
+  return wayIn;
 }
 
 /** To its end, or to the end of its time, or until somebody else follows it. */

@@ -9,7 +9,8 @@ import { removeTree } from '../steps/work-dir.ts';
  * A program that waits for a script, carries it out and ends: a sandbox is used once, by one tenant.
  *
  * <jobs>/scripts/<id>/job     the job it was given to; absent while it waits
- *                    /data    what the script sees: run.json (what to do), out/response.json (what it answers)
+ *                    /data    what the script sees: run.json (what to do), out/response.json (what it answers),
+ *                             api.sock (the way to the platform's HTTP address)
  *                    /log     output and notes of the runtime
  *
  * Like every program it outlives the server. The job keeps the handle before it gives the order, so after a crash a
@@ -17,7 +18,7 @@ import { removeTree } from '../steps/work-dir.ts';
  */
 export type Sandbox = { folder: string; handle: RunHandle };
 
-export type Order = { source: string; args: Json; config: Json; meta: Json };
+export type Order = { source: string; args: Json; config: Json; meta: Json; apiScheme: 'http' | 'https' };
 
 export type SandboxPlace = { runtime: Runtime; jobsDirectory: string; program: string; memoryMb: number };
 
