@@ -284,7 +284,11 @@ export class Identity {
   }
 
   /** Of whom a bearer speaks for: only where that one is of a kind that this way of asking is for. */
-  async #actorBehind({ projectId, creator }: KnownToken, kinds: readonly TokenKind[], call: CallOrigin): Promise<Actor> {
+  async #actorBehind(
+    { projectId, creator }: KnownToken,
+    kinds: readonly TokenKind[],
+    call: CallOrigin,
+  ): Promise<Actor> {
     if (projectId === undefined || creator === undefined) throw errors.unauthenticated();
     const behind = await this.#cache.get(`id:${kinds[0]}:${creator.id}`, () =>
       findToken(this.#db, projectId, creator.id, kinds),
