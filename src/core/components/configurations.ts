@@ -87,10 +87,10 @@ export class Configurations {
   }
 
   /** Those of several components that the actor may see, oldest first, without their rows. */
-  async page(actor: Actor, page: ConfigurationPage): Promise<Configuration[]> {
+  async page(actor: Actor, page: ConfigurationPage, db: Db = this.#parts.db): Promise<Configuration[]> {
     const visible = listableComponents(actor);
     const componentIds = page.componentIds.filter((id) => visible === undefined || visible.includes(id));
-    return store.pageConfigurations(this.#parts.db, actor.branchId, { ...page, componentIds });
+    return store.pageConfigurations(db, actor.branchId, { ...page, componentIds });
   }
 
   /** Throws configuration.not-found, for configurations in the trash too. */

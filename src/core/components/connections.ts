@@ -1,3 +1,4 @@
+import type { Db } from '../../db/database.ts';
 import { uuidv4 } from '../../lib/ids.ts';
 import type { Actor } from '../identity/actor.ts';
 import type { Recurrence } from '../schedules/schedule-times.ts';
@@ -66,14 +67,14 @@ export class Connections {
   }
 
   /** Oldest first. */
-  async list(actor: Actor, page: ConnectorPage = {}): Promise<Connection[]> {
-    const found = await this.#configurations.page(actor, { ...page, componentIds: [CONNECTION_COMPONENT] });
+  async list(actor: Actor, page: ConnectorPage = {}, db?: Db): Promise<Connection[]> {
+    const found = await this.#configurations.page(actor, { ...page, componentIds: [CONNECTION_COMPONENT] }, db);
     return found.filter(isConnection).map(toConnection);
   }
 
   /** Throws connector.not-found, for deleted ones too. */
-  async get(actor: Actor, id: string): Promise<Connection> {
-    const [found] = await this.list(actor, { ids: [id], limit: 1 });
+  async get(actor: Actor, id: string, db?: Db): Promise<Connection> {
+    const [found] = await this.list(actor, { ids: [id], limit: 1 }, db);
     if (!found) throw connectorErrors.notFound('connection', id);
     return found;
   }

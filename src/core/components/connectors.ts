@@ -1,3 +1,4 @@
+import type { Db } from '../../db/database.ts';
 import { uuidv4 } from '../../lib/ids.ts';
 import type { Json } from '../../lib/json.ts';
 import type { Actor } from '../identity/actor.ts';
@@ -88,8 +89,8 @@ export class Connectors {
   }
 
   /** Throws connector.not-found, for deleted ones too. */
-  async get(actor: Actor, role: ConnectorRole, id: string): Promise<Connector> {
-    return this.#toConnector(await this.#find(actor, role, id));
+  async get(actor: Actor, role: ConnectorRole, id: string, db?: Db): Promise<Connector> {
+    return this.#toConnector(await this.#find(actor, role, id, db));
   }
 
   /** `merge` changes only the members that are sent. Masked secrets stay what they are in both ways. */
@@ -133,9 +134,9 @@ export class Connectors {
     return { connector: this.#toConnector(current), configuration, secrets };
   }
 
-  async #find(actor: Actor, role: ConnectorRole, id: string): Promise<Configuration> {
+  async #find(actor: Actor, role: ConnectorRole, id: string, db?: Db): Promise<Configuration> {
     const componentIds = this.definitions(role).map((definition) => definition.id);
-    const [found] = await this.#configurations.page(actor, { componentIds, ids: [id], limit: 1 });
+    const [found] = await this.#configurations.page(actor, { componentIds, ids: [id], limit: 1 }, db);
     if (!found) throw connectorErrors.notFound(role, id);
     return found;
   }

@@ -77,13 +77,7 @@ export class Syncs {
 
   /** Refused while another sync of the connection is under way. */
   async sync(actor: Actor, connectionId: string, how: SyncStart = {}): Promise<Job> {
-    const connection = await this.#connections.get(actor, connectionId);
-    if (!connection.isActive) throw connectorErrors.inactive();
-    for (const role of ['source', 'destination'] as const) {
-      const { definition } = await this.#connectors.get(actor, role, connection.settings[role].configurationId);
-      // Better said at once than by a job that fails.
-      if (!definition.run) throw componentErrors.notInstalled(definition.id);
-    }
+    await this.#assertCanRun(actor, connectionId);
     if ((await this.#unfinished(actor, connectionId)).length > 0) throw connectorErrors.alreadyRunning();
     return this.#start(actor, 'sync', connectionId, how);
   }
@@ -94,6 +88,7 @@ export class Syncs {
    */
   async startScheduled(tx: Transaction, actor: Actor, { schedule, now }: Occurrence): Promise<Start> {
     const { configurationId: id } = schedule.target;
+    await this.#assertCanRun(actor, id, tx);
     if ((await this.#unfinished(actor, id, tx)).length > 0) return STILL_RUNNING;
     if (schedule.recurrence.type === 'interval') {
       const [last] = await this.#jobs.list(actor, syncsOf(id), { limit: 1 }, tx);
@@ -173,6 +168,16 @@ export class Syncs {
     };
     const job = await (tx ? this.#jobs.createIn(tx, actor, wanted) : this.#jobs.create(actor, wanted));
     return job.id === id ? job : undefined;
+  }
+
+  /** What is in the way is better said at once than by a job that fails. */
+  async #assertCanRun(actor: Actor, connectionId: string, db?: Db): Promise<void> {
+    const connection = await this.#connections.get(actor, connectionId, db);
+    if (!connection.isActive) throw connectorErrors.inactive();
+    for (const role of ['source', 'destination'] as const) {
+      const { definition } = await this.#connectors.get(actor, role, connection.settings[role].configurationId, db);
+      if (!definition.run) throw componentErrors.notInstalled(definition.id);
+    }
   }
 
   async #unfinished(actor: Actor, connectionId: string, db?: Db): Promise<Job[]> {

@@ -376,6 +376,25 @@ test('a connection has one job at a time: a time that comes meanwhile is left ou
   );
 });
 
+test('a connection whose connector is not installed leaves an event instead of a job', async (t) => {
+  const { actor, at, connect, handleAll, connectors, connections, jobsOf, scheduleOf } = await connectionWorld(t);
+  at('2026-01-01T00:00:00Z');
+  const { id } = await connect(daily);
+  const definition = connectors.definition('source', { slug: 'faker' });
+  const { id: configurationId } = await connectors.create(actor, definition, { name: 'x', configuration: {} });
+  const { settings } = await connections.get(actor, id);
+  const source = { componentId: definition.id, configurationId };
+  await connections.delete(actor, id);
+  const made = await connections.create(actor, { name: 'x', isActive: true, settings: { ...settings, source } });
+  at('2026-01-01T12:00:00Z');
+  assert.deepEqual(await handleAll(), ['failed']);
+  assert.match((await scheduleOf(made.id))?.problem ?? '', /not installed/);
+  await connectors.delete(actor, 'source', configurationId);
+  at('2026-01-02T12:00:00Z');
+  assert.deepEqual(await handleAll(), ['stopped'], 'the source is gone');
+  assert.deepEqual(await jobsOf(), []);
+});
+
 test('an interval of a connection begins at once and counts from the last sync, whoever asked for that', async (t) => {
   const { actor, at, connect, handleAll, jobs, syncs, scheduleOf, connections, db } = await connectionWorld(t);
   const begin = new Date();

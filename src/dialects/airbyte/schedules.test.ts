@@ -7,17 +7,17 @@ import { sql } from '../../db/sql.ts';
 test('a connection keeps its schedule as it was written, syncs by it, and refuses what is none', async (t) => {
   const server = await keboolaServer(t);
   const { core, actor, db } = server;
-  const connector = async (role: 'source' | 'destination', slug: string) => {
+  const connector = async (role: 'source' | 'destination', slug: string, configuration: Record<string, string>) => {
     const definition = core.connectors.definition(role, { slug });
-    const { id } = await core.connectors.create(actor, definition, { name: 'x', configuration: {} });
+    const { id } = await core.connectors.create(actor, definition, { name: 'x', configuration });
     return { componentId: definition.id, configurationId: id };
   };
   const { id } = await core.connections.create(actor, {
     name: 'x',
     isActive: true,
     settings: {
-      source: await connector('source', 'faker'),
-      destination: await connector('destination', 'dev-null'),
+      source: await connector('source', 'millrace-file', { dataset_name: 'x', url: 'x' }),
+      destination: await connector('destination', 'millrace-storage', {}),
       namespace: { definition: 'destination' },
       prefix: '',
       schedule: { type: 'manual' },
