@@ -161,12 +161,22 @@ export async function listObjects(
     const page = await db.one<Packed>(sql`
       select ${ROWS} as rows from (
         select shape, document from ${tableOf(of.id)} ${whereOf(all)}
-        order by ${order} limit ${query.limit - found.length}) page`);
+        order by ${order} limit ${limitText(query.limit - found.length)}) page`);
     const rows = unpack(page);
     found.push(...rows);
     if (found.length === query.limit) break;
   }
   return query.back ? found.reverse() : found;
+}
+
+const USUAL_LIMITS = new Set([10, 20, 50, 100]);
+
+/**
+ * A limit that is a parameter keeps PostgreSQL from ever using a prepared plan: not knowing it, it expects a tenth of the
+ * table. Only usual ones are written out, since each makes another statement.
+ */
+function limitText(limit: number): Sql {
+  return USUAL_LIMITS.has(limit) ? sql.literal(String(limit)) : sql`${limit}`;
 }
 
 /** Whether a listing is of the plainest sort, which can be read together with others: everything after an id. */
