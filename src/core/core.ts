@@ -6,10 +6,13 @@ import type { Connectors } from './components/connectors.ts';
 import type { Syncs } from './components/syncs.ts';
 import type { Events } from './events/events.ts';
 import type { Files } from './files/files.ts';
+import type { Accounts } from './identity/accounts.ts';
 import type { Identity } from './identity/identity.ts';
+import type { ProgramKeys } from './identity/program-keys.ts';
 import type { Jobs } from './jobs/jobs.ts';
 import type { Classes } from './objects/classes.ts';
 import type { EndUsers } from './objects/end-users.ts';
+import type { Groups } from './objects/groups.ts';
 import type { ObjectLoads } from './objects/object-loads.ts';
 import type { Objects } from './objects/objects.ts';
 import type { Projects } from './projects/projects.ts';
@@ -28,6 +31,8 @@ import type { Workspaces } from './workspaces/workspaces.ts';
 export type Core = {
   projects: Projects;
   identity: Identity;
+  accounts: Accounts;
+  programKeys: ProgramKeys;
   secrets: Secrets;
   events: Events;
   jobs: Jobs;
@@ -51,4 +56,5 @@ export type Core = {
   objects: Objects;
   objectLoads: ObjectLoads;
   endUsers: EndUsers;
+  groups: Groups;
 };

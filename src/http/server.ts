@@ -115,11 +115,12 @@ export async function createHttpServer({ config, core, health, log }: HttpServer
       return urlOfService(service, id, { scheme, host: request.headers.host, suffixes: config.hostSuffixes });
     },
   });
-  registerSyncano(app, { core, config: { version: config.version, scheme } });
+  const syncano = registerSyncano(app, { core, config: { version: config.version, scheme } });
   const airbyte = registerAirbyte(app, { core, version: config.version, scheme, health });
   registerDocs(app, [
     { name: 'keboola', title: 'Keboola', openapi: () => keboola.openapi() },
     { name: 'airbyte', title: 'Airbyte', openapi: () => airbyte.openapi() },
+    { name: 'syncano', title: 'Syncano', openapi: () => syncano.openapi() },
   ]);
   await app.ready();
 

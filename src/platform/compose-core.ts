@@ -6,12 +6,11 @@ import { Configurations } from '../core/components/configurations.ts';
 import type { Core } from '../core/core.ts';
 import { Events } from '../core/events/events.ts';
 import { Files } from '../core/files/files.ts';
+import { Accounts } from '../core/identity/accounts.ts';
 import { Identity } from '../core/identity/identity.ts';
+import { ProgramKeys } from '../core/identity/program-keys.ts';
 import { Jobs } from '../core/jobs/jobs.ts';
-import { Classes } from '../core/objects/classes.ts';
-import { EndUsers } from '../core/objects/end-users.ts';
-import { ObjectLoads } from '../core/objects/object-loads.ts';
-import { Objects } from '../core/objects/objects.ts';
+import { composeObjects } from '../core/objects/compose-objects.ts';
 import { Projects } from '../core/projects/projects.ts';
 import { ScriptEndpoints } from '../core/scripts/script-endpoints.ts';
 import { Scripts, scriptStarters } from '../core/scripts/scripts.ts';
@@ -19,7 +18,6 @@ import { Secrets } from '../core/secrets/secrets.ts';
 import { Buckets } from '../core/tables/buckets.ts';
 import { Lakes } from '../core/tables/lakes.ts';
 import { ObjectMetadata } from '../core/tables/object-metadata.ts';
-import { TableRows } from '../core/tables/table-rows.ts';
 import { Tables } from '../core/tables/tables.ts';
 import { WorkspaceJobs } from '../core/workspaces/workspace-jobs.ts';
 import { Workspaces } from '../core/workspaces/workspaces.ts';
@@ -53,10 +51,10 @@ export async function composeCore({
 }: CoreParts): Promise<{ core: Core; lakes: Lakes }> {
   const clock = systemClock;
   const events = new Events({ db });
-  const identity = new Identity({ db, events, clock });
+  const secrets = new Secrets(key);
+  const identity = new Identity({ db, events, clock, secrets });
   const lakes = new Lakes({ directory: path.join(home, 'lakes'), createdBy: `Millrace ${version}` });
   const projects = new Projects({ db, identity, events, lakes });
-  const secrets = new Secrets(key);
   const jobs = new Jobs({ db, events });
   const signingKey = Buffer.from(hkdfSync('sha256', key, '', 'millrace blob grants', 32));
   const files = new Files({ db, filestore, events, clock, signingKey, scratchDirectory: scratch });
@@ -75,10 +73,7 @@ export async function composeCore({
     secrets,
     jobs,
   });
-  const rows = new TableRows({ db, engine });
-  const classes = new Classes({ db, events, rows });
   const workspaces = new Workspaces({ db, events, secrets, provisioners, clock });
-  const objects = new Objects({ db, classes, rows });
   return {
     lakes,
     core: {
@@ -98,10 +93,9 @@ export async function composeCore({
       metadata: new ObjectMetadata({ db, events, clock }),
       workspaces,
       workspaceJobs: new WorkspaceJobs({ workspaces, jobs }),
-      classes,
-      objects,
-      objectLoads: new ObjectLoads({ db, events, classes, objects }),
-      endUsers: new EndUsers({ db, events, secrets, classes, objects }),
+      ...composeObjects({ db, engine, events, secrets }),
+      accounts: new Accounts({ db, events, identity, secrets }),
+      programKeys: new ProgramKeys({ db, events, identity, secrets }),
     },
   };
 }

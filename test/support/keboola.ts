@@ -11,14 +11,13 @@ import { Configurations } from '../../src/core/components/configurations.ts';
 import type { Core } from '../../src/core/core.ts';
 import { Events } from '../../src/core/events/events.ts';
 import { Files } from '../../src/core/files/files.ts';
+import { Accounts } from '../../src/core/identity/accounts.ts';
 import type { Actor } from '../../src/core/identity/actor.ts';
 import { Identity } from '../../src/core/identity/identity.ts';
+import { ProgramKeys } from '../../src/core/identity/program-keys.ts';
 import type { NewToken, TokenRights } from '../../src/core/identity/token-model.ts';
 import { Jobs } from '../../src/core/jobs/jobs.ts';
-import { Classes } from '../../src/core/objects/classes.ts';
-import { EndUsers } from '../../src/core/objects/end-users.ts';
-import { ObjectLoads } from '../../src/core/objects/object-loads.ts';
-import { Objects } from '../../src/core/objects/objects.ts';
+import { composeObjects } from '../../src/core/objects/compose-objects.ts';
 import type { Credentials, ProjectCredentials } from '../../src/core/projects/credentials.ts';
 import { Projects } from '../../src/core/projects/projects.ts';
 import { ScriptEndpoints } from '../../src/core/scripts/script-endpoints.ts';
@@ -27,7 +26,6 @@ import { Secrets } from '../../src/core/secrets/secrets.ts';
 import { Buckets } from '../../src/core/tables/buckets.ts';
 import { Lakes } from '../../src/core/tables/lakes.ts';
 import { ObjectMetadata } from '../../src/core/tables/object-metadata.ts';
-import { TableRows } from '../../src/core/tables/table-rows.ts';
 import { Tables } from '../../src/core/tables/tables.ts';
 import { WorkspaceJobs } from '../../src/core/workspaces/workspace-jobs.ts';
 import { Workspaces } from '../../src/core/workspaces/workspaces.ts';
@@ -83,10 +81,10 @@ export async function keboolaServer(
   const db = await testDatabase(t);
   const clock = systemClock;
   const events = new Events({ db });
-  const identity = new Identity({ db, events });
+  const secrets = new Secrets(randomBytes(32));
+  const identity = new Identity({ db, events, secrets });
   const lakes = new Lakes({ directory: join(directory, 'tables') });
   const projects = new Projects({ db, identity, events, lakes });
-  const secrets = new Secrets(randomBytes(32));
   const jobs = new Jobs({ db, events });
   const components = await Components.load(join(packageRoot, 'components'));
   const configurations = new Configurations({ db, events, secrets, components });
@@ -105,9 +103,6 @@ export async function keboolaServer(
   });
   const engine = options.engine ?? ({ tables: {} } as Engine);
   const filestore = await openLocalFilestore({ directory: join(directory, 'files') });
-  const rows = new TableRows({ db, engine });
-  const classes = new Classes({ db, events, rows });
-  const objects = new Objects({ db, classes, rows });
   const provisioners = await testProvisioners(t, options.mysqlUrl);
   const workspaces = new Workspaces({ db, events, secrets, provisioners });
   const core: Core = {
@@ -127,10 +122,9 @@ export async function keboolaServer(
     metadata: new ObjectMetadata({ db, events, clock }),
     workspaces,
     workspaceJobs: new WorkspaceJobs({ workspaces, jobs }),
-    classes,
-    objects,
-    objectLoads: new ObjectLoads({ db, events, classes, objects }),
-    endUsers: new EndUsers({ db, events, secrets, classes, objects }),
+    ...composeObjects({ db, engine, events, secrets }),
+    accounts: new Accounts({ db, events, identity, secrets }),
+    programKeys: new ProgramKeys({ db, events, identity, secrets }),
   };
   const credentials = await projects.bootstrap();
   if (!credentials) throw new Error('the test database is not fresh');

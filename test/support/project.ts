@@ -27,10 +27,10 @@ export type TestProject = {
 /** The parts of core under everything else, with the first project in the database. */
 export async function testProject(db: Database): Promise<TestProject> {
   const events = new Events({ db });
-  const identity = new Identity({ db, events });
+  const secrets = new Secrets(randomBytes(32));
+  const identity = new Identity({ db, events, secrets });
   const lakes = new Lakes({ directory: '/nonexistent' });
   const projects = new Projects({ db, identity, events, lakes });
-  const secrets = new Secrets(randomBytes(32));
   const credentials = await projects.bootstrap();
   if (!credentials) throw new Error('the test database is not fresh');
   const storageToken = credentials.keboola.storageToken;

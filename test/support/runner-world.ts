@@ -10,9 +10,12 @@ import { composeConnectors } from '../../src/core/components/compose-connectors.
 import { Configurations } from '../../src/core/components/configurations.ts';
 import type { Core } from '../../src/core/core.ts';
 import { Files } from '../../src/core/files/files.ts';
+import { Accounts } from '../../src/core/identity/accounts.ts';
+import { ProgramKeys } from '../../src/core/identity/program-keys.ts';
 import type { Job } from '../../src/core/jobs/job-model.ts';
 import { Jobs } from '../../src/core/jobs/jobs.ts';
 import { Classes } from '../../src/core/objects/classes.ts';
+import { composeObjects } from '../../src/core/objects/compose-objects.ts';
 import { EndUsers } from '../../src/core/objects/end-users.ts';
 import { ObjectLoads } from '../../src/core/objects/object-loads.ts';
 import { Objects } from '../../src/core/objects/objects.ts';
@@ -25,7 +28,6 @@ import { RowDeletes } from '../../src/core/tables/row-deletes.ts';
 import { Staging } from '../../src/core/tables/staging.ts';
 import { TableExports } from '../../src/core/tables/table-exports.ts';
 import { TableLoads } from '../../src/core/tables/table-loads.ts';
-import { TableRows } from '../../src/core/tables/table-rows.ts';
 import { Tables } from '../../src/core/tables/tables.ts';
 import { WorkspaceJobs } from '../../src/core/workspaces/workspace-jobs.ts';
 import { Workspaces } from '../../src/core/workspaces/workspaces.ts';
@@ -72,7 +74,7 @@ export async function runnerWorld(
   };
   const db = await testDatabase(t);
   const project = await testProject(db);
-  const { events, actor, secrets } = project;
+  const { events, actor, identity, secrets } = project;
   const lakes = new Lakes({ directory: folder('lakes') });
   await lakes.relocate(db);
   const jobs = new Jobs({ db, events, leaseSeconds: 3 });
@@ -112,9 +114,6 @@ export async function runnerWorld(
     jobs,
   });
   const parts = { db, events, jobs, files, engine, clock, staging: new Staging({ db }) };
-  const rows = new TableRows({ db, engine });
-  const classes = new Classes({ db, events, rows });
-  const objects = new Objects({ db, classes, rows });
   const workspaces = new Workspaces({ db, events, secrets, provisioners: {} });
   const core: Core = {
     ...project,
@@ -135,10 +134,9 @@ export async function runnerWorld(
       projects: project.projects,
       scripts,
     }),
-    classes,
-    objects,
-    objectLoads: new ObjectLoads({ db, events, classes, objects }),
-    endUsers: new EndUsers({ db, events, secrets, classes, objects }),
+    ...composeObjects({ db, engine, events, secrets }),
+    accounts: new Accounts({ db, events, identity, secrets }),
+    programKeys: new ProgramKeys({ db, events, identity, secrets }),
   };
   const loads = new TableLoads(parts);
   const jobsDirectory = folder('jobs');

@@ -32,6 +32,8 @@ const schedules = `${instance}/schedules`;
 const ofSchedule = (ids: Ids) => ({ instance: ids.instance, id: ids.scheduleId });
 const scheduleBody = (ids: Ids) => ({ label: 'l', script: ids.scriptId, interval_sec: 60 });
 const scriptBody = () => ({ label: 'l', runtime_name: 'nodejs', source: '' });
+const ofGroup = (ids: Ids) => ({ instance: ids.instance, id: ids.groupId });
+const ofApiKey = (ids: Ids) => ({ instance: ids.instance, id: ids.apiKeyId });
 const login = () => ({ username: 'zebra', password: 'p' });
 
 const component = { componentId: COMPONENT };
@@ -277,6 +279,33 @@ export const MATRIX: Record<string, Call> = {
   [`POST ${endpoints}/:name/reset_link`]: { params: ofEndpoint },
   [`GET ${endpoints}/:name/traces`]: { params: ofEndpoint },
   [`GET ${endpoints}/:name/traces/:trace`]: { params: (ids) => ({ ...ofEndpoint(ids), trace: ids.traceId }) },
+  [`GET ${instance}/users/:id/groups`]: { params: ofEndUser },
+  [`POST ${instance}/users/:id/groups`]: { params: ofEndUser, body: ({ groupId }) => ({ group: groupId }) },
+  [`GET ${instance}/users/:id/groups/:group`]: { params: (ids) => ({ ...ofEndUser(ids), group: ids.groupId }) },
+  [`DELETE ${instance}/users/:id/groups/:group`]: { params: (ids) => ({ ...ofEndUser(ids), group: ids.groupId }) },
+  [`GET ${instance}/groups`]: { params: ofInstance },
+  [`POST ${instance}/groups`]: { params: ofInstance, body: () => ({ label: 'mine' }) },
+  [`GET ${instance}/groups/:id`]: { params: ofGroup },
+  [`PUT ${instance}/groups/:id`]: { params: ofGroup, body: () => ({ label: 'x' }) },
+  [`PATCH ${instance}/groups/:id`]: { params: ofGroup, body: () => ({ label: 'x' }) },
+  [`DELETE ${instance}/groups/:id`]: { params: ofGroup },
+  [`GET ${instance}/groups/:id/users`]: { params: ofGroup },
+  [`POST ${instance}/groups/:id/users`]: { params: ofGroup, body: ({ endUserId }) => ({ user: endUserId }) },
+  [`GET ${instance}/groups/:id/users/:user`]: { params: (ids) => ({ ...ofGroup(ids), user: ids.endUserId }) },
+  [`DELETE ${instance}/groups/:id/users/:user`]: { params: (ids) => ({ ...ofGroup(ids), user: ids.endUserId }) },
+  [`GET ${instance}/api_keys`]: { params: ofInstance },
+  [`POST ${instance}/api_keys`]: { params: ofInstance, body: () => ({ description: 'mine' }) },
+  [`GET ${instance}/api_keys/:id`]: { params: ofApiKey },
+  [`PUT ${instance}/api_keys/:id`]: { params: ofApiKey, body: () => ({ description: 'x' }) },
+  [`PATCH ${instance}/api_keys/:id`]: { params: ofApiKey, body: () => ({ description: 'x' }) },
+  [`DELETE ${instance}/api_keys/:id`]: { params: ofApiKey },
+  [`POST ${instance}/api_keys/:id/reset_key`]: { params: ofApiKey },
+  'GET /v1.1/account': none,
+  'PUT /v1.1/account': { body: () => ({ metadata: 'x' }) },
+  'PATCH /v1.1/account': { body: () => ({ metadata: 'x' }) },
+  'POST /v1.1/account/password': { body: () => ({ current_password: 'no', new_password: 'x' }) },
+  // Refused for what is in the body before the key is changed: the caller goes on with it.
+  'POST /v1.1/account/reset_key': { query: () => 'fields=%00' },
   [`POST ${instance}/batch`]: { params: ofInstance, body: () => ({ requests: [] }) },
 
   'GET /manage/tokens/verify': none,
@@ -335,6 +364,11 @@ export const PUBLIC = [
   ...AIRBYTE_PREFIXES.flatMap((prefix) => [`GET ${prefix}/health`, `POST ${prefix}/applications/token`]),
   'GET /v2/storage',
   'GET /v1.1',
+  'GET /v1.1/schema',
+  'GET /docs/syncano/openapi.json',
+  // They take a password instead of a key, or nothing.
+  'POST /v1.1/account/auth',
+  'POST /v1.1/account/register',
   'GET /v2/storage/components/:componentId',
   // Open to whoever knows the link, which is a secret of 160 bits.
   `GET ${endpoints}/p/:link/:name`,

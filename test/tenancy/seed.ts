@@ -26,6 +26,8 @@ export type Ids = Record<
   | 'className'
   | 'objectId'
   | 'endUserId'
+  | 'groupId'
+  | 'apiKeyId'
   | 'workspaceId'
   | 'credentialsId'
   | 'sqlWorkspaceId'
@@ -102,6 +104,9 @@ export async function seedTenant(server: KeboolaServer, token: string): Promise<
   await makeBelow('classes', { name: className, description: MARKER, schema });
   const object = await makeBelow(`classes/${className}/objects`, { marker: MARKER });
   const endUser = await makeBelow('users', { username: MARKER, password: 'p' });
+  const group = await makeBelow('groups', { label: MARKER });
+  await makeBelow(`groups/${group.id}/users`, { user: endUser.id });
+  const apiKey = await makeBelow('api_keys', { description: MARKER });
   const connectors = await seedConnectors(server, actor);
   const script = await makeBelow('snippets/scripts', { label: MARKER, runtime_name: 'nodejs', source: MARKER });
   const schedule = await makeBelow('schedules', { label: MARKER, script: script.id, interval_sec: 30 });
@@ -116,6 +121,8 @@ export async function seedTenant(server: KeboolaServer, token: string): Promise<
     className,
     objectId: String(object.id),
     endUserId: String(endUser.id),
+    groupId: String(group.id),
+    apiKeyId: String(apiKey.id),
     scriptId: String(script.id),
     scheduleId: String(schedule.id),
     scheduleTraceId: String(fired?.jobId),
@@ -204,6 +211,8 @@ export const UNKNOWN: Ids = {
   className: 'no_such_class',
   objectId: '987654333',
   endUserId: '987654334',
+  groupId: '987654339',
+  apiKeyId: '987654340',
   scriptId: '987654335',
   scheduleId: '987654337',
   scheduleTraceId: '987654338',

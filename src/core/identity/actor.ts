@@ -23,7 +23,9 @@ export type Actor = {
     componentAccess: string[] | undefined;
     person: { id: number; name: string; email: string; role: ProjectRole } | undefined;
     /** Only keys of programs have it: what they may do with data objects beyond what end users may. */
-    objects?: { ignoresRules: boolean; createsUsers: boolean; readsPublic: boolean } | undefined;
+    objects?:
+      | { ignoresRules: boolean; createsUsers: boolean; createsGroups: boolean; readsPublic: boolean }
+      | undefined;
   };
   /** The end user of the project's own application on whose behalf the call is made. */
   endUser?: { id: number; username: string; groupIds: number[] } | undefined;

@@ -22,4 +22,15 @@ export const identityErrors = {
     ),
   branchNotFound: (id: number | string) =>
     new AppError('not-found', 'branch.not-found', `Branch id:"${id}" was not found.`),
+  wrongEmail: () => new AppError('unauthenticated', 'person.unknown', 'Invalid email.'),
+  wrongPassword: () => new AppError('unauthenticated', 'person.wrong-password', 'Invalid password.'),
+  noProject: () => new AppError('forbidden', 'person.no-project', 'This person has no project.'),
+  wrongCurrentPassword: () =>
+    new AppError('invalid', 'person.wrong-current-password', 'Invalid password.', {
+      details: { fields: { current_password: ['Invalid password.'] } },
+    }),
+  emailTaken: () =>
+    new AppError('invalid', 'person.email-taken', 'This field must be unique.', {
+      details: { fields: { email: ['This field must be unique.'] } },
+    }),
 };

@@ -5,6 +5,7 @@ import { randomToken } from '../../lib/ids.ts';
 import { errors } from '../errors.ts';
 import { type Events, eventFor } from '../events/events.ts';
 import { NotifiedCache } from '../notified-cache.ts';
+import type { Secrets } from '../secrets/secrets.ts';
 import type { Actor, BucketRight, Manager } from './actor.ts';
 import { identityErrors } from './identity-errors.ts';
 import { assertAllowed, canCreateTokens, canManageTokens } from './permissions.ts';
@@ -56,7 +57,11 @@ export class Identity {
   readonly #clock: Clock;
   readonly #cache: NotifiedCache<KnownToken>;
 
-  constructor(parts: { db: Database; events: Events; clock?: Clock }) {
+  /** Undefined: keys that may be shown again are not kept, and so cannot be. */
+  readonly #secrets: Pick<Secrets, 'encryptText'> | undefined;
+
+  constructor(parts: { db: Database; events: Events; clock?: Clock; secrets?: Pick<Secrets, 'encryptText'> }) {
+    this.#secrets = parts.secrets;
     this.#db = parts.db;
     this.#events = parts.events;
     this.#clock = parts.clock ?? systemClock;
@@ -223,7 +228,7 @@ export class Identity {
         bucketPermissions: patch.bucketPermissions && checkBucketPermissions(patch.bucketPermissions),
         componentAccess: patch.componentAccess,
       });
-      await this.#forget(tx);
+      await this.forget(tx);
       const token = await this.#require(tx, actor.projectId, id);
       await this.#report(tx, actor, 'token.updated', token, `Updated token "${token.description}"`);
       return token;
@@ -237,7 +242,7 @@ export class Identity {
       const token = await this.#require(tx, actor.projectId, id);
       if (token.isMaster) throw identityErrors.masterToken('deleted');
       await deleteToken(tx, id);
-      await this.#forget(tx);
+      await this.forget(tx);
       await this.#report(tx, actor, 'token.deleted', token, `Deleted token "${token.description}"`);
     });
   }
@@ -249,7 +254,7 @@ export class Identity {
       const known = await this.#require(tx, actor.projectId, id);
       const secret = makeSecret('storage', known.id, actor.projectId);
       await updateToken(tx, id, { secretHash: hashSecret(secret) });
-      await this.#forget(tx);
+      await this.forget(tx);
       const token = await this.#require(tx, actor.projectId, id);
       await this.#report(tx, actor, 'token.refreshed', token, `Refreshed token "${token.description}"`);
       return { token, secret };
@@ -263,7 +268,7 @@ export class Identity {
   ): Promise<{ id: number; secret: string }> {
     const id = await nextTokenId(tx);
     const secret = makeSecret(record.kind, id, record.projectId);
-    await insertToken(tx, { ...record, id, secretHash: hashSecret(secret) });
+    await insertToken(tx, { ...record, id, ...this.#stored(record, secret) });
     return { id, secret };
   }
 
@@ -271,10 +276,22 @@ export class Identity {
   async reissue(tx: Transaction, owner: CredentialOwner, kind: TokenKind): Promise<{ token: Token; secret: string }> {
     const [token] = await listCredentials(tx, owner, kind);
     if (!token) throw identityErrors.credentialNotFound(kind);
-    const secret = makeSecret(kind, token.id, token.projectId);
-    await updateToken(tx, token.id, { secretHash: hashSecret(secret) });
-    await this.#forget(tx);
-    return { token, secret };
+    return { token, secret: await this.renew(tx, token) };
+  }
+
+  /** A new secret for a credential of any kind; the old one stops working with the commit. */
+  async renew(tx: Transaction, token: Pick<Token, 'id' | 'kind' | 'projectId'>): Promise<string> {
+    const secret = makeSecret(token.kind, token.id, token.projectId);
+    await updateToken(tx, token.id, this.#stored(token, secret));
+    await this.forget(tx);
+    return secret;
+  }
+
+  /** The hash by which a secret is found; of the keys that people look up again in consoles also the text, encrypted. */
+  #stored({ kind, projectId }: Pick<TokenRecord, 'kind' | 'projectId'>, secret: string) {
+    const isShown = (kind === 'api-key' || kind === 'account-key') && projectId !== undefined;
+    const secretCipher = isShown ? this.#secrets?.encryptText(secret, { projectId }) : undefined;
+    return { secretHash: hashSecret(secret), secretCipher };
   }
 
   async #application(clientId: string, clientSecret: string): Promise<KnownToken> {
@@ -343,7 +360,8 @@ export class Identity {
     return token;
   }
 
-  async #forget(tx: Transaction): Promise<void> {
+  /** What is remembered of tokens and persons may be wrong once the transaction has committed. */
+  async forget(tx: Transaction): Promise<void> {
     await notifyTokens(tx);
     tx.afterCommit(() => this.#cache.clear());
   }
@@ -395,6 +413,7 @@ function objectRightsOf(rights: TokenRights): NonNullable<Actor['token']['object
   return {
     ignoresRules: rights.ignoreAcl === true,
     createsUsers: rights.canCreateUsers === true,
+    createsGroups: rights.canCreateGroups === true,
     readsPublic: rights.canReadPublic === true,
   };
 }

@@ -19,6 +19,8 @@ export type TokenRights = {
   ignoreAcl?: boolean;
   /** API keys: may make end users. */
   canCreateUsers?: boolean;
+  /** API keys: may make groups of end users. */
+  canCreateGroups?: boolean;
   /** API keys: may read, without an end user, what is open to everybody. */
   canReadPublic?: boolean;
 };

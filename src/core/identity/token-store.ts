@@ -1,5 +1,7 @@
 import type { Db } from '../../db/database.ts';
+import { inListOrder, keysetToSql } from '../../db/filter-sql.ts';
 import { type Sql, sql } from '../../db/sql.ts';
+import type { KeysetPage } from '../../lib/filter.ts';
 import type { BucketRight, ProjectRole } from './actor.ts';
 import type { Token, TokenKind, TokenRights } from './token-model.ts';
 
@@ -24,17 +26,22 @@ type TokenRow = {
   refreshed_at: Date;
   expires_at: Date | null;
   disabled_at: Date | null;
+  secret_cipher: string | null;
   default_branch_id: number | null;
 };
 
 /** A token with what authentication needs besides. */
-export type KnownToken = Token & { defaultBranchId: number | undefined; isSuperAdmin: boolean };
+export type KnownToken = Token & {
+  defaultBranchId: number | undefined;
+  isSuperAdmin: boolean;
+  secretCipher: string | undefined;
+};
 
 const SELECT = sql`
   select t.id, t.kind, t.project_id, t.public_id, t.description, t.is_master, t.rights, t.bucket_permissions,
     t.component_access, t.person_id, p.name as person_name, p.email as person_email, m.role as person_role,
     p.is_super_admin, t.creator_token_id, c.description as creator_description, t.created_at, t.refreshed_at,
-    t.expires_at, t.disabled_at, b.id as default_branch_id
+    t.expires_at, t.disabled_at, t.secret_cipher, b.id as default_branch_id
   from tokens t
   left join persons p on p.id = t.person_id
   left join project_members m on m.project_id = t.project_id and m.person_id = t.person_id
@@ -73,12 +80,31 @@ export async function listTokens(db: Db, projectId: number): Promise<KnownToken[
   return rows.map(toToken);
 }
 
+export async function listKeys(db: Db, projectId: number, page: KeysetPage<number>): Promise<KnownToken[]> {
+  const keyset = keysetToSql(sql`t.id`, page);
+  const where = [sql`t.project_id = ${projectId}`, sql`t.kind = 'api-key'`, ...keyset.where];
+  const rows = await db.query<TokenRow>(
+    sql`${SELECT} where ${sql.join(where, sql` and `)} order by ${keyset.order} limit ${page.limit}`,
+  );
+  return inListOrder(rows.map(toToken), page);
+}
+
+/** The account keys of a person in projects that are still there, the oldest first. */
+export async function listAccountKeys(db: Db, personId: number): Promise<KnownToken[]> {
+  return (
+    await db.query<TokenRow>(sql`
+      ${SELECT} where t.person_id = ${personId} and t.kind = 'account-key' and t.project_id is not null
+        and pr.deleted_at is null order by t.id`)
+  ).map(toToken);
+}
+
 export type TokenRecord = {
   id: number;
   kind: TokenKind;
   projectId?: number | undefined;
   personId?: number | undefined;
   secretHash: Buffer;
+  secretCipher?: string | undefined;
   publicId?: string | undefined;
   description: string;
   isMaster?: boolean;
@@ -99,12 +125,12 @@ export async function nextTokenId(db: Db): Promise<number> {
 export async function insertToken(db: Db, token: TokenRecord): Promise<void> {
   await db.query(sql`
     insert into tokens (id, kind, project_id, person_id, secret_hash, public_id, description, is_master, rights,
-      bucket_permissions, component_access, creator_token_id, expires_at)
+      bucket_permissions, component_access, creator_token_id, expires_at, secret_cipher)
     overriding system value
     values (${token.id}, ${token.kind}, ${token.projectId ?? null}, ${token.personId ?? null}, ${token.secretHash},
       ${token.publicId ?? null}, ${token.description}, ${token.isMaster ?? false}, ${JSON.stringify(token.rights ?? {})},
       ${JSON.stringify(token.bucketPermissions ?? {})}, ${token.componentAccess ?? null},
-      ${token.creatorTokenId ?? null}, ${token.expiresAt ?? null})`);
+      ${token.creatorTokenId ?? null}, ${token.expiresAt ?? null}, ${token.secretCipher ?? null})`);
 }
 
 export async function updateToken(
@@ -116,6 +142,8 @@ export async function updateToken(
     bucketPermissions?: Record<string, BucketRight> | undefined;
     componentAccess?: string[] | undefined;
     secretHash?: Buffer | undefined;
+    /** Goes with the hash. */
+    secretCipher?: string | undefined;
   },
 ): Promise<void> {
   const sets: Sql[] = [];
@@ -124,7 +152,10 @@ export async function updateToken(
   if (change.bucketPermissions !== undefined)
     sets.push(sql`bucket_permissions = ${JSON.stringify(change.bucketPermissions)}`);
   if (change.componentAccess !== undefined) sets.push(sql`component_access = ${change.componentAccess}`);
-  if (change.secretHash !== undefined) sets.push(sql`secret_hash = ${change.secretHash}, refreshed_at = now()`);
+  if (change.secretHash !== undefined)
+    sets.push(
+      sql`secret_hash = ${change.secretHash}, secret_cipher = ${change.secretCipher ?? null}, refreshed_at = now()`,
+    );
   if (sets.length > 0) await db.query(sql`update tokens set ${sql.join(sets)} where id = ${id}`);
 }
 
@@ -187,6 +218,7 @@ function toToken(row: TokenRow): KnownToken {
     isDisabled: row.disabled_at !== null,
     defaultBranchId: row.default_branch_id ?? undefined,
     isSuperAdmin: row.is_super_admin ?? false,
+    secretCipher: row.secret_cipher ?? undefined,
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Database, Transaction } from '../../db/database.ts';
+import type { Database, Db, Transaction } from '../../db/database.ts';
 import { systemClock } from '../../lib/clock.ts';
 import type { KeysetPage } from '../../lib/filter.ts';
 import { AppError } from '../errors.ts';
@@ -24,6 +24,7 @@ import {
 } from './class-store.ts';
 import { COLUMN_TYPES, columnFields } from './column-fields.ts';
 import { numberFields, targetClasses } from './field-definitions.ts';
+import { findGroup } from './group-store.ts';
 import { assertCanRead, canManageObjects, canReadAllObjects, classRight } from './object-access.ts';
 import { objectErrors } from './object-errors.ts';
 
@@ -99,6 +100,7 @@ export class Classes {
         const count = await lockClassesOf(tx, actor.projectId);
         if (count >= CLASS_LIMITS.classes) throw objectErrors.classLimit(CLASS_LIMITS.classes);
         await this.#checkTargets(tx, actor, name, input.fields);
+        await checkGroup(tx, actor, input.groupId);
         return this.#create(tx, actor, { ...input, name });
       }),
     );
@@ -113,6 +115,7 @@ export class Classes {
         const known = await findClass(tx, actor.projectId, name.toLowerCase());
         if (!known) throw objectErrors.notFound();
         if (patch.fields) await this.#checkTargets(tx, actor, known.name, patch.fields);
+        await checkGroup(tx, actor, patch.groupId);
         // The table before the row, as whoever writes objects does it: else the two could wait for each other.
         if (patch.fields && known.sourceTableId === undefined) await lockObjectTable(tx, known.id);
         const before = await lockClass(tx, actor.projectId, known.name);
@@ -235,6 +238,11 @@ export class Classes {
       }),
     );
   }
+}
+
+async function checkGroup(db: Db, { projectId }: Actor, groupId: number | null | undefined): Promise<void> {
+  if (groupId === undefined || groupId === null || (await findGroup(db, projectId, groupId))) return;
+  throw objectErrors.invalid({ group: [`Invalid pk "${groupId}" - object does not exist.`] });
 }
 
 function assertColumnTypes(fields: NewClass['fields']): void {

@@ -9,13 +9,16 @@ export type EndUser = {
   username: string;
   /** Its object in the class of profiles. */
   profileId: number;
+  /** In ascending order. */
+  groupIds: number[];
 };
 
 /** With what nobody outside of the operations sees. */
 export type EndUserRecord = EndUser & { passwordHash: string; keyCipher: string };
 
 const COLUMNS = sql`id, project_id as "projectId", username, profile_id as "profileId", password_hash as "passwordHash",
-  key_cipher as "keyCipher"`;
+  key_cipher as "keyCipher",
+  array(select group_id from end_user_group_members m where m.user_id = end_users.id order by group_id) as "groupIds"`;
 
 export async function findEndUser(
   db: Db,

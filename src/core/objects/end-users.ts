@@ -22,6 +22,7 @@ import {
   notifyEndUsers,
   updateEndUser,
 } from './end-user-store.ts';
+import { type Group, listGroups } from './group-store.ts';
 import { canCreateUsers, canManageObjects, canReadAllObjects } from './object-access.ts';
 import { type FieldProblems, objectErrors } from './object-errors.ts';
 import type { ObjectDocument } from './object-model.ts';
@@ -38,6 +39,7 @@ export type EndUserView = {
   id: number;
   username: string;
   profile: ObjectDocument | undefined;
+  groups: Group[];
   /** Only for those who may act as the user. */
   key: string | undefined;
 };
@@ -64,7 +66,7 @@ export class EndUsers {
   /** The same actor on behalf of the user with that key; unchanged when nobody has it. */
   async actAs(actor: Actor, key: string): Promise<Actor> {
     const user = await this.#byKey(actor.projectId, key);
-    return user ? { ...actor, endUser: { id: user.id, username: user.username, groupIds: [] } } : actor;
+    return user ? { ...actor, endUser: { id: user.id, username: user.username, groupIds: user.groupIds } } : actor;
   }
 
   /** The end user on whose behalf the actor calls. */
@@ -101,6 +103,7 @@ export class EndUsers {
         keyHash: hashKey(key),
         keyCipher: this.#encrypt(actor, key),
         profileId,
+        groupIds: [],
       };
       if (!(await insertEndUser(tx, user))) throw nameTaken();
       await this.#report(tx, actor, 'end-user.created', user, `Created user "${username}"`);
@@ -198,9 +201,14 @@ export class EndUsers {
     return {
       id: user.id,
       username: user.username,
+      groups: user.groupIds.length === 0 ? [] : await this.#groups(user),
       profile,
       key: mayActAs ? this.#secrets.decryptText(user.keyCipher, { projectId: user.projectId }) : undefined,
     };
+  }
+
+  #groups({ projectId, groupIds }: EndUserRecord): Promise<Group[]> {
+    return listGroups(this.#db, projectId, { limit: groupIds.length, ids: groupIds });
   }
 
   async #require(actor: Actor, id: number): Promise<EndUserRecord> {
@@ -226,7 +234,8 @@ export class EndUsers {
     return user;
   }
 
-  #forget(): void {
+  /** What is remembered of users may be wrong. */
+  forget(): void {
     this.#generation++;
     this.#known.clear();
   }
@@ -235,7 +244,7 @@ export class EndUsers {
     if (this.#listening) return;
     this.#listening = true;
     this.#db
-      .listen('end_users', () => this.#forget())
+      .listen('end_users', () => this.forget())
       .catch(() => {
         // Asked for again by the next call; until then the short life of what is kept has to do.
         this.#listening = false;
@@ -254,7 +263,7 @@ export class EndUsers {
     message: string,
   ): Promise<void> {
     await notifyEndUsers(tx);
-    tx.afterCommit(() => this.#forget());
+    tx.afterCommit(() => this.forget());
     await this.#events.append(
       tx,
       eventFor(actor, {

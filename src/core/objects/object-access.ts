@@ -19,6 +19,10 @@ export function canCreateUsers(actor: Actor): boolean {
   return canManageObjects(actor) || actor.token.objects?.createsUsers === true;
 }
 
+export function canCreateGroups(actor: Actor): boolean {
+  return canManageObjects(actor) || actor.token.objects?.createsGroups === true;
+}
+
 /** What the actor may do with a class as such. */
 export function classRight(actor: Actor, of: ObjectClass): ClassRight {
   if (canManageObjects(actor)) return 'create_objects';

@@ -10,6 +10,10 @@ export const objectErrors = {
   classLimit: (limit: number) => new AppError('limit', 'class.limit', `Class count exceeded (${limit}).`),
   notFound: () => new AppError('not-found', 'object.not-found', 'Not found.'),
   userNotFound: () => new AppError('not-found', 'end-user.not-found', 'Not found.'),
+  groupNotFound: () => new AppError('not-found', 'end-user-group.not-found', 'Not found.'),
+  groupMember: () => new AppError('invalid', 'end-user-group.has-member', 'User is already a part of that group.'),
+  groupCount: (limit: number) =>
+    new AppError('limit', 'end-user-group.limit', `User's group count exceeded (${limit}).`),
   /** Tells all problems at once, each at its member. */
   invalid: (fields: FieldProblems) =>
     new AppError(

@@ -11,6 +11,7 @@ import type { Classes } from './classes.ts';
 import { knownUserIds } from './end-user-store.ts';
 import { targetOf } from './field-definitions.ts';
 import { changeValue, idsIn, type StoredValue, toRelation, ValueProblem } from './field-values.ts';
+import { findGroup } from './group-store.ts';
 import {
   assertCanCreate,
   assertCanRead,
@@ -258,6 +259,7 @@ export class Objects {
     if (Object.keys(problems).length > 0) throw objectErrors.invalid(problems);
     await this.#checkTargets(actor, of, values, old);
     await this.#checkOwner(actor, before, input);
+    await this.#checkGroup(actor, before, input);
     const text = `{${[...values].map(([{ name }, value]) => `"${name}":${JSON.stringify(value)}`).join(',')}}`;
     if (text.length > OBJECT_LIMITS.documentLength)
       throw objectErrors.invalid({ [RECORD]: ['Object maximum size exceeded.'] });
@@ -295,6 +297,12 @@ export class Objects {
     const [known] = await knownUserIds(this.#db, actor.projectId, [ownerId]);
     if (known === undefined)
       throw objectErrors.invalid({ owner: [`Invalid pk "${ownerId}" - object does not exist.`] });
+  }
+
+  async #checkGroup(actor: Actor, before: StoredRow | undefined, { groupId }: ObjectAccess): Promise<void> {
+    if (groupId === undefined || groupId === null || groupId === before?.groupId) return;
+    if (await findGroup(this.#db, actor.projectId, groupId)) return;
+    throw objectErrors.invalid({ group: [`Invalid pk "${groupId}" - object does not exist.`] });
   }
 
   /** References must lead somewhere; relations keep what is there. What was stored before is not asked for again. */

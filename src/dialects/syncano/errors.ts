@@ -19,6 +19,8 @@ const STATUS_BY_KIND: Record<ErrorKind, number> = {
 const STATUS_BY_CODE: Record<string, number> = {
   'end-user.unknown': 401,
   'end-user.wrong-password': 401,
+  'person.unknown': 401,
+  'person.wrong-password': 401,
   'object.too-slow': 408,
   'request.media-type': 415,
   'request.method': 405,
@@ -28,6 +30,7 @@ const MESSAGES: Record<string, string> = {
   'token.missing': 'Authentication credentials were not provided.',
   'token.invalid': 'No such API Key.',
   'schedule.not-found': 'Not found.',
+  'token.not-found': 'Not found.',
   'access.denied': 'You do not have permission to perform this action.',
 };
 

@@ -11,6 +11,8 @@ export type FieldMetadata = {
   max_value?: number;
   choices?: { display_name: string; value: string }[];
   links?: { type: string; name: string }[];
+  /** In the schema call only. */
+  primary_key?: true;
 };
 
 export type ResourceMetadata = {
@@ -90,7 +92,7 @@ const objectFields: Record<string, FieldMetadata> = {
   other_permissions: optional(choice(OBJECT_RIGHTS)),
   channel: readOnly('field', 'channel'),
   channel_room: readOnly('string', 'channel room'),
-  links: links(['detail', 'self'], ['detail', 'owner']),
+  links: links(['detail', 'self'], ['detail', 'owner'], ['detail', 'group']),
 };
 
 const userFields: Record<string, FieldMetadata> = {
@@ -101,6 +103,46 @@ const userFields: Record<string, FieldMetadata> = {
   profile: writable('field', 'profile'),
   groups: readOnly('field', 'groups'),
   links: links(['detail', 'self'], ['list', 'groups'], ['key', 'reset-key'], ['detail', 'profile']),
+};
+
+const groupFields: Record<string, FieldMetadata> = {
+  id: readOnly('integer', 'id'),
+  name: writable('slug', 'name', { max_length: 64 }),
+  label: { read_only: false, max_length: 64, required: true, type: 'string', label: 'label' },
+  description: writable('string', 'description', { max_length: 256 }),
+  links: links(['detail', 'self'], ['list', 'users']),
+};
+
+const groupUserFields: Record<string, FieldMetadata> = {
+  user: { read_only: false, required: true, type: 'field', label: 'user' },
+  links: links(['detail', 'self']),
+};
+
+const userGroupFields: Record<string, FieldMetadata> = {
+  group: { read_only: false, required: true, type: 'field', label: 'group' },
+  links: links(['detail', 'self']),
+};
+
+const apiKeyFields: Record<string, FieldMetadata> = {
+  id: readOnly('integer', 'id'),
+  description: writable('string', 'description', { max_length: 256 }),
+  api_key: readOnly('string', 'api key'),
+  ignore_acl: writable('boolean', 'ignore acl'),
+  allow_user_create: writable('boolean', 'allow user create'),
+  allow_group_create: writable('boolean', 'allow group create'),
+  allow_anonymous_read: writable('boolean', 'allow anonymous read'),
+  created_at: created,
+  links: links(['detail', 'self'], ['key', 'reset_key']),
+};
+
+const accountFields: Record<string, FieldMetadata> = {
+  id: readOnly('integer', 'id'),
+  email: writable('email', 'email', { max_length: 254 }),
+  first_name: writable('string', 'first name', { max_length: 35 }),
+  last_name: writable('string', 'last name', { max_length: 35 }),
+  is_active: readOnly('boolean', 'is active'),
+  has_password: readOnly('boolean', 'has password'),
+  metadata: writable('field', 'metadata'),
 };
 
 const instanceFields: Record<string, FieldMetadata> = {
@@ -241,6 +283,29 @@ export const RESOURCES = {
     change: undefined,
     changeMethod: 'PUT',
     fields: traceFields,
+  },
+  group: { title: 'Group', create: groupFields, change: groupFields, changeMethod: 'PUT', fields: groupFields },
+  groupUser: {
+    title: 'Group User',
+    create: groupUserFields,
+    change: undefined,
+    changeMethod: 'PUT',
+    fields: groupUserFields,
+  },
+  userGroup: {
+    title: 'User Group',
+    create: userGroupFields,
+    change: undefined,
+    changeMethod: 'PUT',
+    fields: userGroupFields,
+  },
+  apiKey: { title: 'Api Key', create: apiKeyFields, change: apiKeyFields, changeMethod: 'PUT', fields: apiKeyFields },
+  account: {
+    title: 'Account',
+    create: undefined,
+    change: accountFields,
+    changeMethod: 'PUT',
+    fields: accountFields,
   },
   user: { title: 'User', create: userFields, change: userFields, changeMethod: 'PUT', fields: userFields },
 } satisfies Record<string, ResourceMetadata & { fields: Record<string, FieldMetadata> }>;

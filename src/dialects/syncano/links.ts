@@ -38,6 +38,10 @@ export function endpointsPath(instance: string): string {
   return `${instancePath(instance)}endpoints/scripts/`;
 }
 
+export function groupPath(instance: string, id: number): string {
+  return `${instancePath(instance)}groups/${id}/`;
+}
+
 /** Everything an instance has, in the words of all generations of clients; some of it is not built yet. */
 export function instanceLinks(instance: string): Record<string, string> {
   const self = instancePath(instance);

@@ -72,7 +72,8 @@ test('paths that are not there are told apart from those that are not built and 
     ['GET', '/v1.1/', 200],
     ['GET', `${instance}nothing/`, 404],
     ['GET', `${instance}channels/`, 501],
-    ['POST', '/v1.1/account/auth/', 501],
+    ['POST', '/v1.1/account/auth/', 400],
+    ['POST', '/v1.1/account/activate/', 501],
     ['POST', '/v1.1/instances/', 501],
     ['DELETE', `${instance}classes/`, 405],
   ];

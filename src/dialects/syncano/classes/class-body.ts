@@ -90,7 +90,12 @@ export function readMetadata(value: unknown): Record<string, unknown> {
 
 function readGroup(value: unknown): number | null {
   if (value === null || value === '') return null;
-  throw problem('group', `Invalid pk "${String(value)}" - object does not exist.`);
+  const id = typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value;
+  if (typeof id === 'number' && Number.isSafeInteger(id)) return id;
+  throw problem(
+    'group',
+    `Incorrect type. Expected pk value, received ${typeof value === 'string' ? 'str' : typeof value}.`,
+  );
 }
 
 function readRight(name: string, value: unknown): ClassRight {

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { Actor } from '../../../core/identity/actor.ts';
+import { accountShape } from '../accounts/account-shape.ts';
 import { queryText, type SyncanoDeps } from '../deps.ts';
 import { chosen, parseFieldChoice } from '../field-choice.ts';
 import { describeDetail, describeList, RESOURCES } from '../field-metadata.ts';
@@ -32,20 +33,11 @@ export function registerInstanceRoutes(app: FastifyInstance, deps: SyncanoDeps):
 
   async function instanceShape(actor: Actor) {
     const [project, owner] = await Promise.all([core.projects.get(actor), core.projects.owner(actor)]);
-    const [firstName = '', ...lastNames] = (owner?.name ?? '').split(' ');
     const createdAt = project.createdAt.toISOString().replace('Z', '000Z');
     return {
       name: project.slug,
       description: project.name,
-      owner: owner && {
-        id: owner.id,
-        email: owner.email,
-        first_name: firstName,
-        last_name: lastNames.join(' '),
-        is_active: true,
-        has_password: owner.hasPassword,
-        metadata: {},
-      },
+      owner: owner && accountShape({ ...owner, metadata: {} }),
       created_at: createdAt,
       updated_at: createdAt,
       role: roleOf(actor),

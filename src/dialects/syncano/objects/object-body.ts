@@ -50,8 +50,6 @@ function readAccess(body: object): Omit<NewObject, 'values'> {
   access.otherRight = right('other_permissions');
   access.ownerId = id('owner', owner);
   access.groupId = id('group', group);
-  // There are no groups yet that an object could belong to.
-  if (access.groupId) problems.group = [`Invalid pk "${access.groupId}" - object does not exist.`];
   if (Object.keys(problems).length > 0) throw objectErrors.invalid(problems);
   if (channel !== undefined && channel !== null)
     throw new AppError('unsupported', 'request.not-implemented', 'Not implemented: channels of data objects');

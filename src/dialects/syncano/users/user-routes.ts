@@ -11,6 +11,7 @@ import { instancePath, objectsPath, userPath } from '../links.ts';
 import { wantsCount } from '../objects/object-routes.ts';
 import { objectText } from '../objects/object-shape.ts';
 import { numericPage, pageText, parsePage } from '../paging.ts';
+import { userText } from './user-shape.ts';
 
 export function registerUserRoutes(app: FastifyInstance, deps: SyncanoDeps): void {
   const { endUsers } = deps.core;
@@ -92,20 +93,6 @@ export function registerUserRoutes(app: FastifyInstance, deps: SyncanoDeps): voi
     const text = userText(await deps.instanceName(request.actor), user);
     return chooseFields(text, parseFieldChoice(request));
   }
-}
-
-function userText(instance: string, { id, username, profile, key }: EndUserView): string {
-  const self = userPath(instance, id);
-  const profiles = objectsPath(instance, PROFILE_CLASS);
-  const links = {
-    self,
-    groups: `${self}groups/`,
-    'reset-key': `${self}reset_key/`,
-    ...(profile && { profile: `${profiles}${profile.id}/` }),
-  };
-  const profileText = profile ? objectText(instance, profiles, profile) : 'null';
-  const keyText = key === undefined ? '' : `,"user_key":"${key}"`;
-  return `{"id":${id},"username":${JSON.stringify(username)},"profile":${profileText},"groups":[]${keyText},"links":${JSON.stringify(links)}}`;
 }
 
 function readUser(
