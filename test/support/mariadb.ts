@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
@@ -9,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import mysql from 'mysql2/promise';
 import { ensureCertificate } from '../../src/drivers/provisioners/postgres/certificate.ts';
 import { cleanup } from './cleanup.ts';
+import { freePort } from './free-port.ts';
 import { mariadbProgram } from './needs.ts';
 
 export type TestMariadb = {
@@ -106,12 +106,4 @@ async function end(server: ChildProcess): Promise<void> {
   const gone = once(server, 'exit');
   server.kill('SIGKILL');
   await gone;
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  return typeof address === 'object' && address ? address.port : 0;
 }

@@ -15,6 +15,7 @@ const probes = {
   mariadb: () => works(mariadbProgram('mariadbd'), ['--version']),
   psql: () => works('psql', ['--version']),
   openssl: () => works('openssl', ['version']),
+  curl: () => works('curl', ['--version']) && works('bash', ['--version']),
   root: () => process.getuid?.() === 0,
   tmpfs: () => works('unshare', ['-m', 'mount', '-t', 'tmpfs', 'none', '/mnt']),
 } as const;
