@@ -178,4 +178,13 @@ export type JobPage = {
   order?: { field: (typeof JOB_ORDERS)[number]; direction: 'asc' | 'desc' };
   /** By id from one job on, instead of by offset. */
   keyset?: Omit<KeysetPage<number>, 'limit'>;
+  /** In bytes: what is longer is `LEFT_OUT`, and so are all inputs. For lists that show neither whole. */
+  longestResult?: number;
 };
+
+/** In place of a result that is too long for the list. */
+export const LEFT_OUT = { isLeftOut: true } as const;
+
+export function isLeftOut({ result }: Job): boolean {
+  return typeof result === 'object' && result !== null && !Array.isArray(result) && result.isLeftOut === true;
+}

@@ -13,6 +13,7 @@ import {
   type JobMetrics,
   type JobMode,
   type JobPage,
+  LEFT_OUT,
   type NewJob,
 } from './job-model.ts';
 import { FINAL_STATUSES, type JobStatus } from './job-status.ts';
@@ -54,10 +55,14 @@ export type JobRow = {
 };
 
 /** Table columns for a `jobs` that is called `j`. */
-export const JOB_COLUMNS = sql`j.id, j.project_id, j.branch_id, j.kind, j.lane, j.status, j.component_id,
-  j.configuration_id, j.configuration_row_ids, j.mode, j.tag, j.input, j.result, j.error, j.run_id, j.parent_run_id,
+export const JOB_COLUMNS = columnsWith(sql`j.input, j.result`);
+
+function columnsWith(contents: Sql): Sql {
+  return sql`j.id, j.project_id, j.branch_id, j.kind, j.lane, j.status, j.component_id,
+  j.configuration_id, j.configuration_row_ids, j.mode, j.tag, ${contents}, j.error, j.run_id, j.parent_run_id,
   j.object_id, j.lock_key, j.dedupe_key, j.token_id, j.token_description, j.origin, j.created_at, j.available_at,
   j.started_at, j.finished_at, j.attempt, j.failures, j.worker_id, j.claim_token, j.handle, j.metrics, j.usage`;
+}
 
 /**
  * For those who look at jobs: a `created` one that cannot begin because an earlier one with its lock key has not ended
@@ -67,6 +72,13 @@ const SHOWN_STATUS = sql`case when j.status = 'created' and j.lock_key is not nu
     select from jobs e where e.project_id = j.project_id and e.lock_key = j.lock_key and e.id < j.id
       and e.status in ('created', 'waiting', 'running', 'stopping')) then 'waiting' else j.status end`;
 const SHOWN_COLUMNS = sql`${JOB_COLUMNS}, ${SHOWN_STATUS} as shown_status`;
+
+/** Without inputs, and with results only up to a length: a page of the longest would fill the memory. */
+function briefColumns(longestResult: number): Sql {
+  const result = sql`case when octet_length(j.result::text) > ${longestResult} then ${JSON.stringify(LEFT_OUT)}::json
+    else j.result end as result`;
+  return sql`${columnsWith(sql`'{}'::json as input, ${result}`)}, ${SHOWN_STATUS} as shown_status`;
+}
 
 function toShownJob(row: JobRow & { shown_status: JobStatus }): Job {
   return toJob({ ...row, status: row.shown_status });
@@ -235,7 +247,9 @@ export async function listJobs(
 ): Promise<Job[]> {
   const where: Sql[] = [sql`j.project_id = ${projectId}`];
   const among = (column: Sql, values: readonly (string | number)[] | undefined, type = sql`text[]`) => {
-    if (values !== undefined) where.push(sql`${column} = any(${[...values]}::${type})`);
+    // One value by itself: then an index may have the rows in order, too.
+    if (values?.length === 1) where.push(sql`${column} = (${[...values]}::${type})[1]`);
+    else if (values !== undefined) where.push(sql`${column} = any(${[...values]}::${type})`);
   };
   const bigints = sql`bigint[]`;
   among(sql`j.id`, filter.ids, bigints);
@@ -274,7 +288,8 @@ export async function listJobs(
   // The id makes the order of equal ones the same on every page.
   const order = field === 'id' ? sql`j.id ${way}` : sql`${ORDER_COLUMNS[field]} ${way}, j.id ${way}`;
   const rows = await db.query<JobRow & { shown_status: JobStatus }>(sql`
-    select ${SHOWN_COLUMNS} from jobs j where ${sql.join(where, sql` and `)}
+    select ${page.longestResult === undefined ? SHOWN_COLUMNS : briefColumns(page.longestResult)}
+    from jobs j where ${sql.join(where, sql` and `)}
     order by ${keyset?.order ?? order} limit ${page.limit} offset ${page.offset ?? 0}`);
   return inListOrder(rows.map(toShownJob), page.keyset ?? {});
 }

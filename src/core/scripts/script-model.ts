@@ -95,6 +95,7 @@ export const SCRIPT_LIMITS = {
   argsBytes: 512 * 1024,
   /** What a script prints, and what it answers, each. */
   resultBytes: 512 * 1024,
+  listedResultBytes: 64 * 1024,
   configKeys: 1024,
   configKeyLength: 64,
   configBytes: 256 * 1024,

@@ -128,10 +128,10 @@ export class Scripts {
     return { outcome: 'started', jobId: job.id };
   }
 
-  /** The runs of one caller, newest first unless asked otherwise. */
+  /** The runs of one caller, newest first unless asked otherwise, without the longest results. */
   async runs(actor: Actor, caller: ScriptCaller, { limit, ...keyset }: KeysetPage<number>): Promise<Job[]> {
     assertAllowed(canReadComponent(actor, SCRIPT_COMPONENT));
-    return this.#jobs.list(actor, runsOf(caller), { limit, keyset });
+    return this.#jobs.list(actor, runsOf(caller), { limit, keyset, longestResult: SCRIPT_LIMITS.listedResultBytes });
   }
 
   /** Throws script.run-not-found. */

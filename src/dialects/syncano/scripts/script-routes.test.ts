@@ -138,6 +138,11 @@ test('traces are listed newest first, page by page, both ways', async (t) => {
   assert.deepEqual((await call<Page<Trace>>('GET', `${path}?page_size=0`)).body.objects, []);
   assert.equal((await call('GET', `${path}?direction=2`)).status, 400);
   assert.equal((await call('GET', `${path}?last_pk=x`)).status, 400);
+  // Long results are in the trace itself only.
+  const long = await run(await create('console.log("x".repeat(70000))'));
+  assert.equal(long.result.stdout?.length, 70_000);
+  const short = await call<Page<Trace>>('GET', long.links.self.replace(/[^/]+\/$/, ''));
+  assert.deepEqual(short.body.objects[0]?.result, { __error__: 'Result is too big to show in trace.' });
   // A trace of one script is none of another's.
   assert.equal((await call('GET', `${base}snippets/scripts/${other}/traces/${ids[0]}/`)).status, 404);
 });

@@ -32,7 +32,7 @@ export function registerTraceRoutes(
     const choice = parseFieldChoice(request);
     const found = await scripts.runs(request.actor, await callerOf(request), numericPage(page));
     const path = `${await pathOf(request)}traces/`;
-    const rows = found.map((job) => JSON.stringify(chosen(traceShape(job, path, { isListed: true }), choice)));
+    const rows = found.map((job) => JSON.stringify(chosen(traceShape(job, path), choice)));
     reply.type('application/json');
     return pageText(path, page, rows, (at) => ({ pk: String(found[at]?.id) }));
   });

@@ -1,20 +1,15 @@
-import type { Job } from '../../../core/jobs/job-model.ts';
+import { isLeftOut, type Job } from '../../../core/jobs/job-model.ts';
 import type { ScriptResult } from '../../../core/scripts/script-model.ts';
 import { syncanoTime } from '../times.ts';
 
-/** Longer results are shown one by one only. */
-const MAX_LISTED = 64 * 1024;
-
-export function traceShape(job: Job, path: string, options: { isListed?: boolean } = {}) {
+export function traceShape(job: Job, path: string) {
   const { id, createdAt, startedAt, finishedAt } = job;
-  const result = resultOf(job);
-  const isTooBig = options.isListed && JSON.stringify(result).length > MAX_LISTED;
   return {
     id,
     status: statusOf(job),
     executed_at: syncanoTime(createdAt),
     duration: finishedAt ? finishedAt.getTime() - (startedAt ?? finishedAt).getTime() : null,
-    result: isTooBig ? { __error__: 'Result is too big to show in trace.' } : result,
+    result: isLeftOut(job) ? { __error__: 'Result is too big to show in trace.' } : resultOf(job),
     links: { self: `${path}${id}/` },
   };
 }
