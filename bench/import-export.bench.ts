@@ -5,13 +5,19 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { Client, pause } from '../demo/client.ts';
-import { option, printTable, quantile, timed, treePssMb } from './support/numbers.ts';
+import { option, printTable, quantile, timed, treePssMb, usage } from './support/numbers.ts';
 import { startServer } from './support/server.ts';
 
 /**
  * (a) The same CSV into a table and out again, through Millrace's API and as plain DuckDB statements, in one run, with
  * the latency of `tokens/verify` meanwhile. `--rows 10000000` is 1.1 GB.
  */
+usage(`
+(a) The same CSV into a table and out again, through the API and as plain DuckDB statements.
+
+  --rows 10000000   1.1 GB of CSV, kept in ~/.cache/millrace-bench
+  --rounds 3        of both; the best counts
+`);
 const rows = option('rows', 10_000_000);
 const rounds = option('rounds', 3);
 const names = ['id', 'customer', 'day', 'amount', 'note', 'code', 'city'];

@@ -1,8 +1,14 @@
 import { Client, pause } from '../demo/client.ts';
-import { option, printTable, quantile, timed } from './support/numbers.ts';
+import { option, printTable, quantile, timed, usage } from './support/numbers.ts';
 import { startServer } from './support/server.ts';
 
 /** (b) A job of each transformation that moves no data (the SQL one does open a session and runs a statement): POST to its first log event and to finished, alone and 500 queued. */
+usage(`
+(b) A job of each transformation that moves no data: POST to its first log event and to finished.
+
+  --single 40    one after another
+  --queued 500   at once
+`);
 const single = option('single', 40);
 const queued = option('queued', 500);
 
