@@ -8,6 +8,7 @@ import { registerConnectionRoutes } from './connection-routes.ts';
 import { registerConnectorRoutes } from './connector-routes.ts';
 import { registerDefinitionRoutes } from './definition-routes.ts';
 import type { AirbyteApp, AirbyteDeps } from './deps.ts';
+import { documentedAnswers } from './documented-answers.ts';
 import { airbyteErrors, sendError } from './errors.ts';
 
 export { answerFrameworkError } from './errors.ts';
@@ -50,7 +51,8 @@ export function registerAirbyte(app: FastifyInstance, deps: AirbyteDeps): { open
         url,
         schema: {
           ...schema,
-          hide: !url.startsWith(AIRBYTE_PREFIXES[0]),
+          hide: !url.startsWith(AIRBYTE_PREFIXES[0]) || route.method === 'HEAD',
+          response: documentedAnswers(String(route.method), url),
           tags: [url.split('/')[4] ?? ''],
           security: route.config?.public ? [] : [{ bearer: [] }],
         },
