@@ -12,12 +12,12 @@ export type BenchServer = { url: string; token: string; dataDirectory: string; p
  * A platform of its own on a free port, on embedded defaults, as `millrace up` starts it. Its data is removed by stop(),
  * unless it was given a folder.
  */
-export async function startServer(given?: string): Promise<BenchServer> {
+export async function startServer(given?: string, env: Record<string, string> = {}): Promise<BenchServer> {
   const dataDirectory = given ?? mkdtempSync(path.join(tmpdir(), 'millrace-bench-'));
   const child = spawn(
     process.execPath,
     [path.join(packageRoot, 'bin/millrace.js'), 'up', '--data', dataDirectory, '--port', '0', '--json'],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
+    { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...env } },
   );
   const ready = await firstJsonLine<{ url: string; credentials: string }>(child, 'millrace');
   const credentials = JSON.parse(readFileSync(ready.credentials, 'utf8')) as { keboola: { storageToken: string } };

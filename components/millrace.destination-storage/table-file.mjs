@@ -92,12 +92,17 @@ export class TableFile {
       if (column > 0) out[used++] = COMMA;
       let byte = bytes[at];
       if (byte === QUOTE) {
-        // Without escapes, the text of a JSON string is that of a CSV cell.
-        do {
+        // Apart from escapes, the text of a JSON string is that of a CSV cell.
+        out[used++] = QUOTE;
+        for (byte = bytes[++at]; byte !== QUOTE; byte = bytes[++at]) {
+          if (byte === BACKSLASH) {
+            byte = bytes[++at];
+            if (byte === QUOTE) out[used++] = QUOTE;
+            else if (byte === 0x6e) byte = NEWLINE;
+            else if (byte !== BACKSLASH) return false;
+          } else if (byte < SPACE) return false;
           out[used++] = byte;
-          byte = bytes[++at];
-          if (byte === BACKSLASH || byte < SPACE) return false;
-        } while (byte !== QUOTE);
+        }
         out[used++] = QUOTE;
         at++;
       } else if (byte === 0x6e) {

@@ -1,0 +1,13 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { syncStorm } from '../faults/sync-storm.ts';
+
+test('half an hour of kills in the middle of syncs: rows and states stay together and nothing is left behind', {
+  timeout: 2_400_000,
+}, async (t) => {
+  const seed = Number(process.env.MILLRACE_STORM_SEED ?? Date.now() % 1_000_000);
+  t.diagnostic(`seed ${seed} (repeat with MILLRACE_STORM_SEED=${seed})`);
+  const report = await syncStorm(t, seed, Date.now() + 1_800_000);
+  t.diagnostic(JSON.stringify(report));
+  assert.ok(report.rounds > 50 && report.rows > 0);
+});
