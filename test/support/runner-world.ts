@@ -39,7 +39,9 @@ import { packageRoot } from '../../src/lib/package-root.ts';
 import { bucketDeleteKind } from '../../src/runner/kinds/bucket-delete.ts';
 import { checkKind } from '../../src/runner/kinds/check.ts';
 import { componentKind } from '../../src/runner/kinds/component.ts';
+import { deprovisionKind } from '../../src/runner/kinds/deprovision.ts';
 import { discoverKind } from '../../src/runner/kinds/discover.ts';
+import { provisionKind } from '../../src/runner/kinds/provision.ts';
 import { resetKind } from '../../src/runner/kinds/reset.ts';
 import { rowsDeleteKind } from '../../src/runner/kinds/rows-delete.ts';
 import { scriptKind } from '../../src/runner/kinds/script.ts';
@@ -161,6 +163,8 @@ export async function runnerWorld(
         rowsDeleteKind(new RowDeletes(parts)),
         bucketDeleteKind(core.buckets),
         componentKind(runner),
+        provisionKind(core.workspaceJobs),
+        deprovisionKind(core.workspaceJobs),
         scriptKind(runner, sandboxes),
         checkKind(connectors),
         discoverKind(connectors),
