@@ -15,13 +15,19 @@ import path from 'node:path';
 import { airbyteApi } from '../demo/api.ts';
 import { Client, pause } from '../demo/client.ts';
 import { packageRoot } from '../src/lib/package-root.ts';
-import { option, printTable, timed } from './support/numbers.ts';
+import { option, printTable, timed, usage } from './support/numbers.ts';
 import { startServer } from './support/server.ts';
 
 /**
  * (c) A CSV file through the file source, the server and the destination into a Storage table, beside the same source
  * alone writing to /dev/null, turn and turn about.
  */
+usage(`
+(c) A CSV file through file source, server and destination into a Storage table, beside the source alone.
+
+  --records 1000000   how many
+  --rounds 3          the best one counts
+`);
 const records = option('records', 1_000_000);
 const rounds = option('rounds', 3);
 /** The source reads as a user of its own, who gets into no home. */
