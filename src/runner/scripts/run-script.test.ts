@@ -150,3 +150,15 @@ test('a key that was lent opens nothing after its time', async (t) => {
   // Of a person's key, it is no application's.
   await assert.rejects(core.identity.authenticateBearer(other), { code: 'token.invalid' });
 });
+
+test('without a sandbox scripts run just the same, within their limits', async (t) => {
+  const { runSource, base } = await scriptServer(t, { config: { runtime: 'plain' } });
+  const source = `
+    fetch(META.api_host + ARGS.base).then(({ status }) => {
+      console.log(status, process.env.HOME !== ${JSON.stringify(process.env.HOME)});
+      setResponse(new HttpResponse(202, 'x'));
+    })`;
+  const trace = await runSource(source, { base });
+  assert.deepEqual([trace.status, trace.result.stdout, trace.result.response?.status], ['success', '403 true', 202]);
+  assert.equal((await runSource('for (;;) {}', {}, { config: { timeout: 1 } })).status, 'timeout');
+});

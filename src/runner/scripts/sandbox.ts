@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rmdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { RunHandle, Runtime } from '../../drivers/runtimes/contract.ts';
 import type { Json } from '../../lib/json.ts';
@@ -73,6 +73,11 @@ export async function stateOf({ folder }: Sandbox): Promise<'waiting' | 'given' 
 export async function removeSandbox(runtime: Runtime, { folder, handle }: Sandbox): Promise<void> {
   await runtime.remove(handle);
   await removeTree(folder);
+}
+
+/** Once at the end: the folder of all sandboxes, unless runs go on in it. */
+export async function leaveSandboxes(place: Pick<SandboxPlace, 'runtime' | 'jobsDirectory'>): Promise<void> {
+  await rmdir(await scriptsFolder(place)).catch(() => undefined);
 }
 
 /** Once at start: what waited for a server that is gone, and what a crash left of runs that are over. */

@@ -3,7 +3,7 @@ import { SCRIPT_COMPONENT } from '../../core/scripts/script-model.ts';
 import type { Logger } from '../../lib/logger.ts';
 import type { RunnerParts } from '../job-run.ts';
 import { memoryLimitMb } from '../steps/config-file.ts';
-import { removeSandbox, type Sandbox, startSandbox } from './sandbox.ts';
+import { leaveSandboxes, removeSandbox, type Sandbox, startSandbox } from './sandbox.ts';
 
 /** From the start of a sandbox to the latest end of its script. */
 const LIFE_MS = { waiting: 30_000, running: 300_000, grace: 10_000 };
@@ -43,6 +43,7 @@ export class Sandboxes {
     this.#isClosed = true;
     await this.#drop();
     await Promise.all(this.#removals);
+    await leaveSandboxes(this.#parts);
   }
 
   async #start(): Promise<Sandbox> {
