@@ -174,6 +174,20 @@ test('a class over a Storage table', async (t) => {
     assert.equal((await list(`query=${encodeURIComponent('{"paid":{"_eq":true}}')}`)).status, 400);
   });
 
+  await t.test('shows rows to whom the class is open, and to nobody else', async () => {
+    const user = await call<{ user_key: string }>('POST', 'users/', { username: 'u', password: 'p' });
+    const key = await call<{ api_key: string }>('POST', 'api_keys/', { allow_anonymous_read: true });
+    const alone = { 'x-api-key': key.body.api_key };
+    const asUser = { ...alone, 'x-user-key': user.body.user_key };
+    const status = async (headers: Record<string, string>) =>
+      (await call('GET', 'classes/orders/objects/', undefined, headers)).status;
+    assert.deepEqual([await status(alone), await status(asUser)], [403, 403]);
+    await call('PATCH', 'classes/orders/', { other_permissions: 'create_objects' });
+    assert.deepEqual([await status(alone), await status(asUser)], [200, 200]);
+    assert.equal((await call('POST', 'classes/orders/objects/', {}, asUser)).status, 403);
+    assert.equal((await call('POST', 'classes/', { name: 'mine', source_table: source }, asUser)).status, 403);
+  });
+
   await t.test('is refused over what is not a table of the project, and with types no column can have', async () => {
     const cases: [object, string][] = [
       [{ source_table: 'in.c-main.none' }, 'source_table'],
