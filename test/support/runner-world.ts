@@ -166,8 +166,6 @@ export async function runnerWorld(
         provisionKind(core.workspaceJobs),
         deprovisionKind(core.workspaceJobs),
         scriptKind(runner, sandboxes),
-        provisionKind(core.workspaceJobs),
-        deprovisionKind(core.workspaceJobs),
         checkKind(connectors),
         discoverKind(connectors),
         syncKind(syncs),
