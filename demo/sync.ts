@@ -40,7 +40,11 @@ export async function syncRoutes(
     text = [head, ...lines, ''].join('\n');
     await step('Airbyte: a schedule syncs the rest', 'PATCH .../connections', async () => {
       const jobId = await firedBySchedule(airbyte, connectionId);
-      assert.equal(await rowsSynced(airbyte, jobId), expected.sync.second, 'only what is new must be read again');
+      assert.equal(
+        await rowsSynced(airbyte, jobId),
+        expected.sync.second,
+        'nothing old but the last origin must be read again',
+      );
       const rows = await rowsCount(keboola, tableId);
       assert.equal(rows, expected.routes, 'the sync must add the missing routes and double none');
       return rows;
