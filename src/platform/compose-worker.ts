@@ -25,6 +25,7 @@ import { resetKind } from '../runner/kinds/reset.ts';
 import { rowsDeleteKind } from '../runner/kinds/rows-delete.ts';
 import { scriptKind } from '../runner/kinds/script.ts';
 import { syncKind } from '../runner/kinds/sync.ts';
+import { tableAlterKind } from '../runner/kinds/table-alter.ts';
 import { tableCreateKind } from '../runner/kinds/table-create.ts';
 import { tableDropKind } from '../runner/kinds/table-drop.ts';
 import { tableExportKind } from '../runner/kinds/table-export.ts';
@@ -81,6 +82,7 @@ export async function composeWorker(options: WorkerParts) {
       tableCreateKind(loads),
       tableImportKind(loads),
       tableExportKind(new TableExports({ ...parts, exportDirectory: path.join(scratch, 'exports') })),
+      tableAlterKind(core.tables.structure),
       tableDropKind(core.tables),
       rowsDeleteKind(new RowDeletes(parts)),
       bucketDeleteKind(core.buckets),

@@ -21,6 +21,7 @@ import { silentLogger } from '../../src/lib/logger.ts';
 import type { KindHandler } from '../../src/runner/kind.ts';
 import { bucketDeleteKind } from '../../src/runner/kinds/bucket-delete.ts';
 import { rowsDeleteKind } from '../../src/runner/kinds/rows-delete.ts';
+import { tableAlterKind } from '../../src/runner/kinds/table-alter.ts';
 import { tableCreateKind } from '../../src/runner/kinds/table-create.ts';
 import { tableDropKind } from '../../src/runner/kinds/table-drop.ts';
 import { tableExportKind } from '../../src/runner/kinds/table-export.ts';
@@ -54,6 +55,7 @@ export async function tableWorld(t: TestContext) {
     tableCreateKind(loads),
     tableImportKind(loads),
     tableExportKind(new TableExports({ ...parts, exportDirectory: join(directory, 'exports') })),
+    tableAlterKind(tables.structure),
     tableDropKind(tables),
     bucketDeleteKind(buckets),
     rowsDeleteKind(new RowDeletes(parts)),

@@ -158,6 +158,13 @@ export const MATRIX: Record<string, Call> = {
     params: ({ tableId }) => ({ tableId }),
     query: () => 'allowTruncate=1',
   },
+  [`POST ${storage}/tables/:tableId/columns`]: { params: ({ tableId }) => ({ tableId }), body: () => ({ name: 'x' }) },
+  [`DELETE ${storage}/tables/:tableId/columns/:column`]: { params: ({ tableId }) => ({ tableId, column: 'id' }) },
+  [`POST ${storage}/tables/:tableId/primary-key`]: {
+    params: ({ tableId }) => ({ tableId }),
+    body: () => ({ columns: ['id'] }),
+  },
+  [`DELETE ${storage}/tables/:tableId/primary-key`]: { params: ({ tableId }) => ({ tableId }) },
   [`GET ${storage}/tables/:id/metadata`]: { params: ({ tableId }) => ({ id: tableId }) },
   [`POST ${storage}/tables/:id/metadata`]: { params: ({ tableId }) => ({ id: tableId }), body: metadataBody },
   [`DELETE ${storage}/tables/:id/metadata/:metadataId`]: {

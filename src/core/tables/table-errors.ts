@@ -41,6 +41,12 @@ export const tableErrors = {
       'table.invalid-column-name',
       `Invalid column name: "${shorten(text)}". A name needs at least one letter or digit and at most 64 of them.`,
     ),
+  invalidAddedColumn: (text: string) =>
+    new AppError(
+      'invalid',
+      'column.invalid-name',
+      `Invalid column name: "${shorten(text)}". A name needs at least one letter or digit and at most 64 of them.`,
+    ),
   duplicateColumns: (names: readonly string[]) =>
     new AppError('invalid', 'table.duplicate-columns', `There are duplicate columns: ${quoteAll(names)}`, {
       details: { duplicateColumns: names },
@@ -50,6 +56,20 @@ export const tableErrors = {
       'invalid',
       'table.invalid-primary-key-columns',
       `Primary key columns ${quoteAll(names)} are not among the columns of the table.`,
+    ),
+  primaryKeyExists: (tableId: string) =>
+    new AppError('invalid', 'table.primary-key-invalid', `The table "${tableId}" already has a primary key.`),
+  primaryKeyUnknown: (names: readonly string[]) =>
+    new AppError(
+      'invalid',
+      'table.primary-key-invalid',
+      `Primary key columns ${quoteAll(names)} are not among the columns of the table.`,
+    ),
+  primaryKeyDuplicates: (columns: readonly string[]) =>
+    new AppError(
+      'invalid',
+      'table.primary-key-duplicates',
+      `The primary key ${quoteAll(columns)} cannot be added: there are rows with the same values in these columns.`,
     ),
   columnNotFound: (column: string, tableId: string) =>
     new AppError('not-found', 'column.not-found', `The column "${column}" was not found in the table "${tableId}"`),

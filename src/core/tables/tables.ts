@@ -2,8 +2,7 @@ import type { Database, Transaction } from '../../db/database.ts';
 import type { Engine, EngineTables, TableChange, TableVersion } from '../../drivers/engines/contract.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { uuidv7 } from '../../lib/ids.ts';
-import type { EventName } from '../events/event-names.ts';
-import { type Events, eventFor } from '../events/events.ts';
+import type { Events } from '../events/events.ts';
 import type { Actor } from '../identity/actor.ts';
 import { canReadBucket } from '../identity/permissions.ts';
 import type { Job } from '../jobs/job-model.ts';
@@ -11,21 +10,14 @@ import type { Jobs } from '../jobs/jobs.ts';
 import { requireBucketRight } from './bucket-rights.ts';
 import { findBucket } from './bucket-store.ts';
 import { LakeCommit } from './lake-commit-store.ts';
-import {
-  findLakeTable,
-  type LakeTable,
-  type LakeTableSummary,
-  listLakeTables,
-  newTableLocation,
-  toTableVersion,
-  userColumns,
-} from './lake-store.ts';
-import { planExistingTable, planNewTable, requireCsvOptions } from './load-plan.ts';
+import { type LakeTableSummary, listLakeTables, newTableLocation, toTableVersion, userColumns } from './lake-store.ts';
+import { planNewTable, requireCsvOptions } from './load-plan.ts';
 import { requireColumnNames, requireTableDisplayName, requireTableName, splitTableId } from './names.ts';
 import { deleteMetadataOfTable } from './object-metadata-store.ts';
 import { resolveColumns, resolveFilter, resolveOrder } from './row-selection.ts';
 import { tableErrors } from './table-errors.ts';
 import { requireReadableTable, toExportInput, toReadRequest } from './table-exports.ts';
+import { lockKeyOf, tableEvent } from './table-facts.ts';
 import { toJson } from './table-job.ts';
 import { createTable } from './table-loads.ts';
 import type {
@@ -48,9 +40,9 @@ import {
   listTables,
   type TableRow,
   touchBucket,
-  touchTable,
   updateTable,
 } from './table-store.ts';
+import { TableStructure } from './table-structure.ts';
 
 const PREVIEW_LIMIT = 100;
 const MAX_PREVIEW_LIMIT = 1000;
@@ -60,6 +52,8 @@ const MAX_PREVIEW_BYTES = 16 * 1024 * 1024;
 
 /** Tables of a project. What writes or reads all rows is a job; what people look at is answered at once. */
 export class Tables {
+  /** Columns and primary keys. */
+  readonly structure: TableStructure;
   private readonly db: Database;
   private readonly events: Events;
   private readonly jobs: Jobs;
@@ -72,6 +66,7 @@ export class Tables {
     this.jobs = parts.jobs;
     this.engine = parts.engine.tables;
     this.clock = parts.clock;
+    this.structure = new TableStructure(parts);
   }
 
   /** Tables of all buckets the actor may read, by id. */
@@ -357,74 +352,21 @@ export class Tables {
     return this.get(actor, tableId);
   }
 
-  /** Appends an empty column. */
-  async addColumn(actor: Actor, tableId: string, text: string): Promise<Table> {
-    const { bucketId, name: tableName } = requireTableId(actor, tableId);
-    requireBucketRight(actor, bucketId, 'write');
-    const [name = ''] = requireColumnNames([text]);
-    await this.db.transaction(async (tx) => {
-      const commit = await LakeCommit.begin(tx, actor.projectId);
-      const row = await findTable(tx, actor, tableId);
-      const lake = row && (await requireLake(tx, actor, row));
-      if (row === undefined || lake === undefined)
-        throw tableErrors.tableNotFound(tableName, bucketId, actor.projectId);
-      const known = userColumns(lake).map((column) => column.name);
-      // Asked for by name, a column that differs by case alone is a mistake; files may have both.
-      if (known.some((other) => other.toLowerCase() === name.toLowerCase())) throw tableErrors.columnExists(name);
-      const plan = planExistingTable([...known, name], { ...lake, primaryKey: [] }, ',');
-      await commit.addColumns(lake, plan.newColumns);
-      await touchTable(tx, actor, tableId, this.clock.now(), { imported: false });
-      await commit.finish({ author: actor.token.description, message: `Add a column to ${tableId}` });
-      await this.events.append(tx, tableEvent(actor, 'table.column-added', row, `Added column ${name}`, { name }));
-    });
+  /** Appends an empty column, at once. */
+  async addColumn(actor: Actor, tableId: string, name: string): Promise<Table> {
+    await this.db.transaction((tx) => this.structure.addColumnIn(tx, actor, tableId, name));
     return this.get(actor, tableId);
   }
 
-  /** Drops a column that is neither in the primary key nor the last one. */
+  /** Drops a column that is neither in the primary key nor the last one, at once. */
   async dropColumn(actor: Actor, tableId: string, name: string): Promise<Table> {
-    const { bucketId, name: tableName } = requireTableId(actor, tableId);
-    requireBucketRight(actor, bucketId, 'write');
-    await this.db.transaction(async (tx) => {
-      const commit = await LakeCommit.begin(tx, actor.projectId);
-      const row = await findTable(tx, actor, tableId);
-      const lake = row && (await requireLake(tx, actor, row));
-      if (row === undefined || lake === undefined)
-        throw tableErrors.tableNotFound(tableName, bucketId, actor.projectId);
-      const columns = userColumns(lake);
-      const column = columns.find((candidate) => candidate.name === name);
-      if (column === undefined) throw tableErrors.columnNotFound(name, tableId);
-      if (row.primaryKey.includes(column.id)) throw tableErrors.columnInPrimaryKey(name);
-      if (columns.length === 1) throw tableErrors.invalid(`The last column "${name}" of a table cannot be deleted.`);
-      await commit.dropColumns(lake, [column.id]);
-      await deleteMetadataOfTable(tx, actor, tableId, [name]);
-      await touchTable(tx, actor, tableId, this.clock.now(), { imported: false });
-      await commit.finish({ author: actor.token.description, message: `Drop a column of ${tableId}` });
-      await this.events.append(tx, tableEvent(actor, 'table.column-deleted', row, `Deleted column ${name}`, { name }));
-    });
+    await this.db.transaction((tx) => this.structure.dropColumnIn(tx, actor, tableId, name));
     return this.get(actor, tableId);
   }
 
-  /**
-   * Replaces the primary key; no columns take it away. The rows that are there are not looked at: for callers whose
-   * next load replaces them all, and deduplicates them by the new key.
-   */
+  /** Replaces the primary key at once, see `TableStructure.setPrimaryKeyIn`. */
   async setPrimaryKey(actor: Actor, tableId: string, columns: readonly string[]): Promise<void> {
-    const { bucketId, name } = requireTableId(actor, tableId);
-    requireBucketRight(actor, bucketId, 'write');
-    await this.db.transaction(async (tx) => {
-      await LakeCommit.begin(tx, actor.projectId);
-      const row = await findTable(tx, actor, tableId, 'update');
-      const lake = row && (await requireLake(tx, actor, row));
-      if (row === undefined || lake === undefined) throw tableErrors.tableNotFound(name, bucketId, actor.projectId);
-      const ids = new Map(userColumns(lake).map((column) => [column.name, column.id]));
-      const unknown = columns.filter((column) => !ids.has(column));
-      if (unknown.length > 0) throw tableErrors.invalidPrimaryKeyColumns(unknown);
-      await updateTable(tx, { ...row, primaryKey: columns.flatMap((column) => ids.get(column) ?? []) });
-      const isAdded = columns.length > 0;
-      const event = isAdded ? 'table.primary-key-added' : 'table.primary-key-deleted';
-      const message = `Primary key of table ${tableId} ${isAdded ? `set to ${columns.join(', ')}` : 'deleted'}`;
-      await this.events.append(tx, tableEvent(actor, event, row, message, { columns }));
-    });
+    await this.db.transaction((tx) => this.structure.setPrimaryKeyIn(tx, actor, tableId, columns));
   }
 
   /** Deletes the rows that are selected: a job of the kind rows-delete. All of them only when that was meant. */
@@ -479,11 +421,6 @@ function requireLimit(limit: number | undefined): void {
   }
 }
 
-/** Jobs that write a table run one after another, in the order they came. */
-function lockKeyOf(actor: Actor, tableId: string): string {
-  return `table:${actor.projectId}:${actor.branchId}:${tableId}`;
-}
-
 function toTable(row: TableRow, summary: LakeTableSummary): Table {
   const nameOf = new Map(summary.columns.map((column) => [column.id, column.name]));
   return {
@@ -502,12 +439,6 @@ function toTable(row: TableRow, summary: LakeTableSummary): Table {
   };
 }
 
-async function requireLake(tx: Transaction, actor: Actor, row: TableRow): Promise<LakeTable> {
-  const lake = await findLakeTable(tx, actor.projectId, row.lakeTableId);
-  if (lake === undefined) throw tableErrors.tableNotFound(row.name, row.bucketId, actor.projectId);
-  return lake;
-}
-
 const NO_ROWS: TableChange = {
   addedFiles: [],
   deleteFiles: [],
@@ -516,16 +447,3 @@ const NO_ROWS: TableChange = {
   totalRows: 0,
   deletedRows: 0,
 };
-
-function tableEvent(actor: Actor, name: EventName, row: TableRow, message: string, params: object = {}) {
-  return eventFor(actor, {
-    name,
-    component: 'storage',
-    type: 'success',
-    message,
-    objectType: 'table',
-    objectId: row.id,
-    objectName: row.displayName,
-    params,
-  });
-}

@@ -24,6 +24,7 @@ import { registerIndexRoutes } from './storage/index-routes.ts';
 import { registerJobRoutes } from './storage/job-routes.ts';
 import { registerMetadataRoutes } from './storage/metadata-routes.ts';
 import { registerTableRoutes } from './storage/table-routes.ts';
+import { registerTableStructureRoutes } from './storage/table-structure-routes.ts';
 import { registerTableUploadRoutes } from './storage/table-upload-routes.ts';
 import { registerTicketRoutes } from './storage/ticket-routes.ts';
 import { registerTokenRoutes } from './storage/token-routes.ts';
@@ -43,6 +44,7 @@ const STORAGE_ROUTES: readonly Register[] = [
   registerBranchRoutes,
   registerBucketRoutes,
   registerTableRoutes,
+  registerTableStructureRoutes,
   registerTableUploadRoutes,
   registerMetadataRoutes,
   registerFileRoutes,

@@ -130,6 +130,8 @@ export type DeleteRowsRequest = Pick<WriteRequest, 'operationId' | 'table' | 'di
   filter: Filter;
 };
 
+export type UniquenessRequest = Pick<WriteRequest, 'operationId' | 'table'> & { columns: number[] };
+
 export type ReadRequest = {
   operationId: string;
   table: TableVersion;
@@ -189,6 +191,8 @@ export type EngineTables = {
   /** Imports rows into new files. Throws AppError kind invalid (codes `csv.*`) for what is wrong with the data. */
   write(request: WriteRequest, signal?: AbortSignal): Promise<TableChange>;
   deleteRows(request: DeleteRowsRequest, signal?: AbortSignal): Promise<TableChange>;
+  /** Whether two rows have the same values in all of the columns (field ids). */
+  hasDuplicates(request: UniquenessRequest, signal?: AbortSignal): Promise<boolean>;
   /** CSV cells are all quoted, lines end in \n, NULL is empty. Returns the number of rows and bytes written. */
   export(request: ExportRequest, signal?: AbortSignal): Promise<{ rows: number; sizeBytes: number }>;
   /** A small page of rows as text cells (timestamps as `YYYY-MM-DD hh:mm:ss`), for previews. */

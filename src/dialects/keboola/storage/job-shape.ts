@@ -9,6 +9,7 @@ import type {
   LoadInput,
   LoadResult,
 } from '../../../core/tables/table-model.ts';
+import type { AlterInput } from '../../../core/tables/table-structure.ts';
 import type { DeprovisionInput, ProvisionInput, ProvisionResult } from '../../../core/workspaces/workspace-jobs.ts';
 import type { Json } from '../../../lib/json.ts';
 import { clientHostOf } from '../client-host.ts';
@@ -31,7 +32,7 @@ const STATUSES: Record<JobStatus, 'waiting' | 'processing' | 'success' | 'error'
 
 /** How each kind of storage job is told: its name, what it echoes of its request, its results, whether it has a table. */
 type Operation = {
-  name: string;
+  name: string | ((job: Job) => string);
   hasTable: boolean;
   params: (job: Job) => Record<string, unknown>;
   results: (job: Job, request: FastifyRequest, deps: KeboolaDeps) => Promise<unknown> | unknown;
@@ -117,6 +118,15 @@ const OPERATIONS: Partial<Record<JobKind, Operation>> = {
       return { file: { id: fileId }, cacheHit };
     },
   },
+  'table-alter': {
+    name: (job) => ALTERATIONS[inputOf<AlterInput>(job).act],
+    hasTable: true,
+    params: (job) => {
+      const { tableId: _, act, ...params } = inputOf<AlterInput>(job);
+      return { ...params, queue: 'main' };
+    },
+    results: nothing,
+  },
   'table-drop': { name: 'tableDrop', hasTable: true, params: echo, results: nothing },
   'bucket-delete': { name: 'bucketDelete', hasTable: false, params: echo, results: nothing },
   provision: {
@@ -142,6 +152,13 @@ const OPERATIONS: Partial<Record<JobKind, Operation>> = {
   },
 };
 
+const ALTERATIONS: Record<AlterInput['act'], string> = {
+  'add-column': 'tableColumnAdd',
+  'drop-column': 'tableColumnDelete',
+  'add-primary-key': 'tablePrimaryKeyAdd',
+  'drop-primary-key': 'tablePrimaryKeyDelete',
+};
+
 const NO_METRICS = {
   inCompressed: false,
   inBytes: 0,
@@ -160,7 +177,7 @@ export async function shapeJob(request: FastifyRequest, deps: KeboolaDeps, job: 
     status,
     url: `${deps.baseUrl(request)}/v2/storage/jobs/${job.id}`,
     tableId: operation?.hasTable ? (job.objectId ?? null) : null,
-    operationName: operation?.name ?? job.kind,
+    operationName: typeof operation?.name === 'function' ? operation.name(job) : (operation?.name ?? job.kind),
     operationParams: operation?.params(job) ?? {},
     createdTime: formatDate(job.createdAt),
     startTime: formatOptionalDate(job.startedAt),

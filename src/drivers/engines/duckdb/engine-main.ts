@@ -4,14 +4,21 @@ import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { AppError, errors } from '../../../core/errors.ts';
-import type { DeleteRowsRequest, ExportRequest, PageRequest, ReadRequest, WriteRequest } from '../contract.ts';
+import type {
+  DeleteRowsRequest,
+  ExportRequest,
+  PageRequest,
+  ReadRequest,
+  UniquenessRequest,
+  WriteRequest,
+} from '../contract.ts';
 import { serveChannel } from './channel.ts';
 import { RequestConnection } from './connection.ts';
 import { fromDuckdb } from './errors.ts';
 import { deleteRows, write } from './load.ts';
 import { countRows, readPage } from './page.ts';
 import { filePlace, removePlaced } from './parquet-files.ts';
-import { exportFile, preview } from './read.ts';
+import { exportFile, hasDuplicates, preview } from './read.ts';
 import { emptyFileCopy } from './sql.ts';
 
 /**
@@ -80,6 +87,8 @@ async function answer(method: string, params: unknown, signal: AbortSignal): Pro
         const { request, token } = params as ExportParams;
         return await exportFile({ connection, scratch, token, threads }, request);
       }
+      case 'hasDuplicates':
+        return await hasDuplicates(connection, params as UniquenessRequest);
       case 'preview':
         return await preview(connection, params as ReadRequest);
       case 'readPage':

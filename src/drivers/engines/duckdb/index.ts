@@ -69,6 +69,7 @@ export async function openDuckdbEngine(options: DuckdbEngineOptions): Promise<Du
         (token) => engine.call('export', { request, token } satisfies ExportParams, signal),
         (token) => rm(partialPath(request.destination, token), { force: true }),
       ),
+    hasDuplicates: async (request, signal) => (await engine.call('hasDuplicates', request, signal)) as boolean,
     preview: async (request) => (await engine.call('preview', request)) as (string | null)[][],
     readPage: async (request, signal) => (await engine.call('readPage', request, signal)) as RowPage,
     countRows: async (request, signal) => (await engine.call('countRows', request, signal)) as number,

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
-import type { EngineColumn, ExportRequest, ReadRequest } from '../contract.ts';
+import type { EngineColumn, ExportRequest, ReadRequest, UniquenessRequest } from '../contract.ts';
 import type { RequestConnection } from './connection.ts';
 import { pageTooLarge } from './errors.ts';
 import { gzipParallel } from './gzip.ts';
@@ -41,6 +41,15 @@ export async function preview(connection: RequestConnection, request: ReadReques
     if (bytes > request.pageBytes) throw pageTooLarge(request.pageBytes);
   }
   return (await connection.rows(`SELECT ${cells.join(', ')} FROM ${from}${tail}`)) as (string | null)[][];
+}
+
+export async function hasDuplicates(
+  connection: RequestConnection,
+  { table, columns }: UniquenessRequest,
+): Promise<boolean> {
+  const keys = columns.map(column).join(', ');
+  const from = relation(table, columns, { emptyFile: connection.emptyFile });
+  return (await connection.rows(`SELECT 1 FROM ${from} GROUP BY ${keys} HAVING count(*) > 1 LIMIT 1`)).length > 0;
 }
 
 export type ExportOptions = { connection: RequestConnection; scratch: string; token: string; threads: number };
