@@ -126,6 +126,79 @@ test('an address that is no address is refused in the shape of the dialect it as
   }
 });
 
+test('what one API has half made, the others show or leave out, and do not stumble over', async (t) => {
+  const server = await keboolaServer(t);
+  const headers = authorize(server);
+  const strange = [
+    {},
+    { parameters: null },
+    { parameters: [] },
+    { parameters: 5 },
+    { parameters: { source: 1, destination: 2, streams: [1, null] } },
+    { parameters: { source: {}, destination: {}, streams: [{}] } },
+    { parameters: { source: {}, destination: {}, streams: [], schedule: { type: 'cron', expression: 'x' } } },
+    { parameters: { source: {}, destination: {}, streams: [], schedule: 5, namespace: [], prefix: {} } },
+    { parameters: { source: {}, destination: {}, streams: [{ stream: { name: 5 }, cursorField: 1, primaryKey: {} }] } },
+    { parameters: { url: {}, dataset_name: [], primary_key: 'x' } },
+    { parameters: { runtime: 5, source: {}, config: [] } },
+    { parameters: { runtime: 'nodejs', source: null, config: 'x' } },
+  ];
+  const made: [component: string, id: string][] = [];
+  for (const component of [
+    'millrace.connection',
+    'millrace.source-file',
+    'millrace.destination-storage',
+    'millrace.script',
+  ])
+    for (const [index, configuration] of strange.entries()) {
+      // Scripts are known by numbers.
+      const id = component === 'millrace.script' ? String(9000 + index) : `half-${index}`;
+      const { status, body } = await server.call('POST', `/v2/storage/components/${component}/configs`, {
+        payload: { configurationId: id, name: 'half', configuration },
+      });
+      assert.ok(status < 500, body);
+      if (status < 300) made.push([component, id]);
+    }
+  assert.ok(made.length > strange.length, 'nothing strange could be made');
+  const { instance } = server.credentials.syncano;
+  const own = `/v1.1/instances/${instance}/snippets/scripts`;
+  const roots: Record<string, [Dialect, string]> = {
+    'millrace.connection': ['airbyte', '/v1/connections'],
+    'millrace.source-file': ['airbyte', '/v1/sources'],
+    'millrace.destination-storage': ['airbyte', '/v1/destinations'],
+    'millrace.script': ['syncano', own],
+  };
+  const calls: [Dialect, string, string, object?][] = Object.values(roots).map(([dialect, url]) => [
+    dialect,
+    'GET',
+    url,
+  ]);
+  for (const [component, id] of made) {
+    const [dialect, root] = roots[component] ?? ['storage', ''];
+    calls.push([dialect, 'GET', `${root}/${id}`], [dialect, 'PATCH', `${root}/${id}`, { name: 'x', label: 'x' }]);
+    calls.push(['queue', 'POST', '/queue/jobs', { component, config: id, mode: 'run' }]);
+    if (component === 'millrace.connection')
+      calls.push(['airbyte', 'POST', '/v1/jobs', { connectionId: id, jobType: 'sync' }]);
+    if (component === 'millrace.script') {
+      calls.push(['syncano', 'POST', `${root}/${id}/run`, {}], ['syncano', 'GET', `${root}/${id}/traces`]);
+      const schedule = { label: 'x', script: Number(id), interval_sec: 60 };
+      calls.push(['syncano', 'POST', `/v1.1/instances/${instance}/schedules`, schedule]);
+    }
+    calls.push(['storage', 'GET', `/v2/storage/components/${component}/configs/${id}`]);
+  }
+  calls.push(...calls.slice(0, 4), ['queue', 'GET', '/queue/jobs'], ['airbyte', 'GET', '/v1/jobs']);
+  const broken: string[] = [];
+  for (const [dialect, method, url, payload] of calls) {
+    const { status, body } = await server.call(method, url, {
+      token: null,
+      headers: { ...headers[dialect], ...(payload && json) },
+      ...(payload && { payload }),
+    });
+    if (status >= 500 && status !== 501) broken.push(`${method} ${url}: ${status} ${body}`);
+  }
+  assert.deepEqual(broken, []);
+});
+
 const json: Headers = { 'content-type': 'application/json' };
 const form: Headers = { 'content-type': 'application/x-www-form-urlencoded' };
 const storage = (token: string): Headers => ({ 'x-storageapi-token': token });

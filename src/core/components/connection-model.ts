@@ -91,3 +91,52 @@ export function destinationName(
     }
   }
 }
+
+/**
+ * Whether parameters of a configuration say all that a connection needs, each in its form. Configurations can be written
+ * through other APIs, and half of one must not stand in the way of all the others.
+ */
+export function isWholeConnection(parameters: unknown): boolean {
+  if (!isRecord(parameters)) return false;
+  const { source, destination, streams, prefix, namespace } = parameters;
+  return (
+    isAddress(source) &&
+    isAddress(destination) &&
+    Array.isArray(streams) &&
+    streams.every(isWholeStream) &&
+    (prefix === undefined || prefix === null || typeof prefix === 'string') &&
+    (namespace === undefined || namespace === null || isNamespace(namespace))
+  );
+}
+
+function isWholeStream(value: unknown): boolean {
+  if (!isRecord(value) || !isRecord(value.stream)) return false;
+  const { stream, sourceMode, destinationMode, cursorField, primaryKey, selectedFields } = value;
+  return (
+    typeof stream.name === 'string' &&
+    isRecord(stream.json_schema) &&
+    Array.isArray(stream.supported_sync_modes) &&
+    (sourceMode === 'full_refresh' || sourceMode === 'incremental') &&
+    typeof destinationMode === 'string' &&
+    isTexts(cursorField) &&
+    Array.isArray(primaryKey) &&
+    primaryKey.every(isTexts) &&
+    (selectedFields === undefined || isTexts(selectedFields))
+  );
+}
+
+function isNamespace(value: unknown): boolean {
+  if (!isRecord(value)) return false;
+  const { definition, format } = value;
+  return (
+    definition === 'source' || definition === 'destination' || (definition === 'custom' && typeof format === 'string')
+  );
+}
+
+const isAddress = (value: unknown) =>
+  isRecord(value) && typeof value.componentId === 'string' && typeof value.configurationId === 'string';
+
+const isTexts = (value: unknown) => Array.isArray(value) && value.every((item) => typeof item === 'string');
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -11,6 +11,7 @@ import {
   type ConnectionSchedule,
   type ConnectionSettings,
   INTERVAL_UNITS,
+  isWholeConnection,
 } from './connection-model.ts';
 import { connectorErrors } from './connector-errors.ts';
 import type { ConnectorPage } from './connectors.ts';
@@ -101,11 +102,7 @@ export class Connections {
   }
 }
 
-/** Somebody may have made a configuration of the component through another API, and half of it only. */
-function isConnection(configuration: Configuration): boolean {
-  const { source, destination, streams } = parametersOf(configuration);
-  return source !== undefined && destination !== undefined && Array.isArray(streams);
-}
+const isConnection = (configuration: Configuration) => isWholeConnection(parametersOf(configuration));
 
 function toConnection(configuration: Configuration): Connection {
   const { id, name, isDisabled, isDeleted, version, createdAt } = configuration;
@@ -150,6 +147,6 @@ function recurrenceOf(schedule: ConnectionSchedule): Recurrence | undefined {
 const MAX_INTERVAL_SECONDS = 10 * 366 * 86_400;
 
 function parametersOf(configuration: Configuration): Partial<ConnectionSettings> {
-  const root = configuration.configuration.parse() as { parameters?: Partial<ConnectionSettings> };
-  return root.parameters ?? {};
+  const root = configuration.configuration.parse() as { parameters?: Partial<ConnectionSettings> } | null;
+  return root?.parameters ?? {};
 }
