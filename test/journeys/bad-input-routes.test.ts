@@ -72,9 +72,9 @@ test('every route takes wrong bodies, addresses and queries without breaking', a
   const ids = await seedTenant(server, server.credentials.keboola.storageToken);
   const authorized = authorize(server);
   // What deletes comes last, so that the others find what they ask for.
-  // Both prefixes of one dialect have the same handlers.
+  // Both prefixes of one dialect have the same handlers, and so have the many spellings of a run in Syrup.
   const routes = routesOf(server)
-    .filter(({ url }) => !url.startsWith('/v1/'))
+    .filter(({ url }) => !/^\/v1\/|^\/syrup\/(docker\/)?branch\/|^\/syrup\/docker\/:/.test(url))
     .sort((a, b) => Number(a.method === 'DELETE') - Number(b.method === 'DELETE'));
   for (const route of routes) {
     await t.test(`${route.method} ${route.url}`, async () => {
@@ -95,7 +95,7 @@ test('every route takes wrong bodies, addresses and queries without breaking', a
       const queries = route.url.endsWith('/data-preview') ? PREVIEW_QUERIES : brokenQueries(route);
       for (const query of queries) await send('query', withQuery(path, query), hasBody(route) ? '[]' : undefined);
       if (!hasBody(route)) return;
-      const bodies = route.method === 'DELETE' ? everySecond(BROKEN_BODIES, path.length) : BROKEN_BODIES;
+      const bodies = route.method === 'POST' ? BROKEN_BODIES : everySecond(BROKEN_BODIES, path.length);
       for (const [what, payload, headers] of bodies) {
         const { status, body } = await send(what, path, payload, headers);
         assert.ok(status >= 400 || !/JSON cut off$|bytes/.test(what), `${what} was taken: ${status} ${body}`);
@@ -265,7 +265,7 @@ const BROKEN_IDS = [
 
 function* brokenPaths(route: Route, ids: Ids): Generator<[string, string]> {
   for (const name of Object.keys(route.call.params?.(ids) ?? {}))
-    for (const id of route.method === 'GET' ? BROKEN_IDS : everySecond(BROKEN_IDS, route.url.length))
+    for (const id of everySecond(BROKEN_IDS, route.url.length))
       yield [`${name} ${id.slice(0, 30)}`, pathOf(route, ids, { [name]: id })];
 }
 
@@ -340,7 +340,7 @@ function* brokenQueries({ method, url, dialect }: Route): Generator<string> {
   const isList = method === 'GET' && !/(Id|:id|:instance|:class|verify)$/.test(url);
   if (isList)
     for (const [index, name] of names.entries())
-      for (const text of everySecond(BROKEN_TEXTS, index + url.length)) yield `${name}=${text}`;
+      for (const text of everySecond(BROKEN_TEXTS, index + url.length).slice(0, 3)) yield `${name}=${text}`;
   else for (const text of everySecond(BROKEN_TEXTS, url.length)) yield names.map((name) => `${name}=${text}`).join('&');
   if (isList) yield* BROKEN_QUERIES;
 }
