@@ -5,6 +5,7 @@ import { FileSweeper } from '../core/files/file-sweeper.ts';
 import { RowDeletes } from '../core/tables/row-deletes.ts';
 import { Staging } from '../core/tables/staging.ts';
 import { Sweeper } from '../core/tables/sweeper.ts';
+import { TableCompactions } from '../core/tables/table-compactions.ts';
 import { TableExports } from '../core/tables/table-exports.ts';
 import { TableLoads } from '../core/tables/table-loads.ts';
 import { WorkspaceSweeper } from '../core/workspaces/workspace-sweeper.ts';
@@ -26,6 +27,7 @@ import { rowsDeleteKind } from '../runner/kinds/rows-delete.ts';
 import { scriptKind } from '../runner/kinds/script.ts';
 import { syncKind } from '../runner/kinds/sync.ts';
 import { tableAlterKind } from '../runner/kinds/table-alter.ts';
+import { tableCompactKind } from '../runner/kinds/table-compact.ts';
 import { tableCreateKind } from '../runner/kinds/table-create.ts';
 import { tableDropKind } from '../runner/kinds/table-drop.ts';
 import { tableExportKind } from '../runner/kinds/table-export.ts';
@@ -68,7 +70,9 @@ export async function composeWorker(options: WorkerParts) {
   const unfinished = (ids: number[]) => jobs.unfinished(ids);
   await sweepJobDirectories({ jobsDirectory, runtime, unfinished });
   await sweepSandboxes({ jobsDirectory, runtime, unfinished });
-  const parts = { db, events, files, engine, staging: new Staging({ db }), clock: systemClock };
+  const staging = new Staging({ db });
+  const compactions = new TableCompactions({ db, jobs, engine, staging });
+  const parts = { db, events, files, engine, staging, compactions, clock: systemClock };
   const loads = new TableLoads(parts);
   const runner = { core, runtime, sessions: engine.sessions, jobsDirectory, publicUrl };
   const sandboxes = new Sandboxes(runner, log);
@@ -84,6 +88,7 @@ export async function composeWorker(options: WorkerParts) {
       tableExportKind(new TableExports({ ...parts, exportDirectory: path.join(scratch, 'exports') })),
       tableAlterKind(core.tables.structure),
       tableDropKind(core.tables),
+      tableCompactKind(compactions),
       rowsDeleteKind(new RowDeletes(parts)),
       bucketDeleteKind(core.buckets),
       provisionKind(core.workspaceJobs),

@@ -26,6 +26,7 @@ import { Lakes } from '../../src/core/tables/lakes.ts';
 import { ObjectMetadata } from '../../src/core/tables/object-metadata.ts';
 import { RowDeletes } from '../../src/core/tables/row-deletes.ts';
 import { Staging } from '../../src/core/tables/staging.ts';
+import { TableCompactions } from '../../src/core/tables/table-compactions.ts';
 import { TableExports } from '../../src/core/tables/table-exports.ts';
 import { TableLoads } from '../../src/core/tables/table-loads.ts';
 import { Tables } from '../../src/core/tables/tables.ts';
@@ -46,6 +47,7 @@ import { resetKind } from '../../src/runner/kinds/reset.ts';
 import { rowsDeleteKind } from '../../src/runner/kinds/rows-delete.ts';
 import { scriptKind } from '../../src/runner/kinds/script.ts';
 import { syncKind } from '../../src/runner/kinds/sync.ts';
+import { tableCompactKind } from '../../src/runner/kinds/table-compact.ts';
 import { tableCreateKind } from '../../src/runner/kinds/table-create.ts';
 import { tableDropKind } from '../../src/runner/kinds/table-drop.ts';
 import { tableExportKind } from '../../src/runner/kinds/table-export.ts';
@@ -115,7 +117,9 @@ export async function runnerWorld(
     configurations,
     jobs,
   });
-  const parts = { db, events, jobs, files, engine, clock, staging: new Staging({ db }) };
+  const staging = new Staging({ db });
+  const compactions = new TableCompactions({ db, jobs, engine, staging });
+  const parts = { db, events, jobs, files, engine, clock, staging, compactions };
   const workspaces = new Workspaces({ db, events, secrets, provisioners: {} });
   const core: Core = {
     ...project,
@@ -160,6 +164,7 @@ export async function runnerWorld(
         tableImportKind(loads),
         tableExportKind(new TableExports({ ...parts, exportDirectory: folder('exports') })),
         tableDropKind(core.tables),
+        tableCompactKind(compactions),
         rowsDeleteKind(new RowDeletes(parts)),
         bucketDeleteKind(core.buckets),
         componentKind(runner),

@@ -9,6 +9,7 @@ import { JOB_KINDS, type Job, type JobKind } from '../../src/core/jobs/job-model
 import { RowDeletes } from '../../src/core/tables/row-deletes.ts';
 import { Staging } from '../../src/core/tables/staging.ts';
 import { Sweeper } from '../../src/core/tables/sweeper.ts';
+import { TableCompactions } from '../../src/core/tables/table-compactions.ts';
 import { TableExports } from '../../src/core/tables/table-exports.ts';
 import { TableLoads } from '../../src/core/tables/table-loads.ts';
 import type { ExportOptions, ExportResult, ImportOptions, NewTable } from '../../src/core/tables/table-model.ts';
@@ -22,6 +23,7 @@ import type { KindHandler } from '../../src/runner/kind.ts';
 import { bucketDeleteKind } from '../../src/runner/kinds/bucket-delete.ts';
 import { rowsDeleteKind } from '../../src/runner/kinds/rows-delete.ts';
 import { tableAlterKind } from '../../src/runner/kinds/table-alter.ts';
+import { tableCompactKind } from '../../src/runner/kinds/table-compact.ts';
 import { tableCreateKind } from '../../src/runner/kinds/table-create.ts';
 import { tableDropKind } from '../../src/runner/kinds/table-drop.ts';
 import { tableExportKind } from '../../src/runner/kinds/table-export.ts';
@@ -48,7 +50,8 @@ export async function tableWorld(t: TestContext) {
   const clock = systemClock;
   const files = new Files({ db, filestore, events, clock, signingKey: randomBytes(32), scratchDirectory: directory });
   const staging = new Staging({ db });
-  const parts = { db, events, files, engine, staging, clock, jobs };
+  const compactions = new TableCompactions({ db, jobs, engine, staging });
+  const parts = { db, events, files, engine, staging, compactions, clock, jobs };
   const tables = new Tables(parts);
   const loads = new TableLoads(parts);
   const handlers: KindHandler[] = [
@@ -58,6 +61,7 @@ export async function tableWorld(t: TestContext) {
     tableAlterKind(tables.structure),
     tableDropKind(tables),
     bucketDeleteKind(buckets),
+    tableCompactKind(compactions),
     rowsDeleteKind(new RowDeletes(parts)),
   ];
   const done = async () => {};

@@ -18,6 +18,7 @@ export const JOB_KINDS = {
   'table-export': { lane: 'storage', handBack: 'restart' },
   'table-alter': { lane: 'storage', handBack: 'restart' },
   'table-drop': { lane: 'storage', handBack: 'restart' },
+  'table-compact': { lane: 'storage', handBack: 'restart' },
   'bucket-delete': { lane: 'storage', handBack: 'restart' },
   'rows-delete': { lane: 'storage', handBack: 'restart' },
   provision: { lane: 'storage', handBack: 'restart' },

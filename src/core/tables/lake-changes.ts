@@ -8,7 +8,13 @@ export type LakeChange =
   | { kind: 'created_schema'; name: string }
   | { kind: 'created_table'; schema: string; name: string }
   | {
-      kind: 'dropped_schema' | 'dropped_table' | 'inserted_into_table' | 'deleted_from_table' | 'altered_table';
+      kind:
+        | 'dropped_schema'
+        | 'dropped_table'
+        | 'inserted_into_table'
+        | 'deleted_from_table'
+        | 'altered_table'
+        | 'rewrite_delete';
       id: number;
     };
 
@@ -21,6 +27,7 @@ const ORDER: readonly LakeChange['kind'][] = [
   'inserted_into_table',
   'deleted_from_table',
   'altered_table',
+  'rewrite_delete',
 ];
 
 export function formatChanges(changes: readonly LakeChange[]): string {

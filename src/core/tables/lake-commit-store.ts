@@ -11,7 +11,12 @@
 import { basename } from 'node:path';
 import type { Transaction } from '../../db/database.ts';
 import { sql } from '../../db/sql.ts';
-import type { ColumnStatistics, TableChange, WrittenDataFile } from '../../drivers/engines/contract.ts';
+import type {
+  ColumnStatistics,
+  TableChange,
+  WrittenDataFile,
+  WrittenDeleteFile,
+} from '../../drivers/engines/contract.ts';
 import { errors } from '../errors.ts';
 import {
   type ForeignChange,
@@ -21,7 +26,7 @@ import {
   parseChanges,
   type TableIntent,
 } from './lake-changes.ts';
-import { type LakeTable, lakeSchema } from './lake-store.ts';
+import { type LakeFile, type LakeTable, lakeSchema } from './lake-store.ts';
 import { claimLakeName, TIMESTAMP_COLUMN } from './names.ts';
 import { tableErrors } from './table-errors.ts';
 
@@ -197,23 +202,73 @@ export class LakeCommit {
     const deleted = change.deleteFiles.map((file) => ({ ...file, dataFileId: idOf(file.dataFile) }));
 
     if (intent.deletes) await this.endFiles(base, removed, [...removed, ...deleted.map((file) => file.dataFileId)]);
-    if (deleted.length > 0) {
-      await this.tx.query(sql`
-        insert into ${this.lake('ducklake_delete_file')}
-          (delete_file_id, table_id, begin_snapshot, end_snapshot, data_file_id, path, path_is_relative, format,
-           delete_count, file_size_bytes, footer_size, encryption_key, partial_max)
-        select id, ${base.id}, ${this.snapshotId}, null, data_file_id, path, true, 'parquet', deletes, size, footer, null, null
-        from unnest(${deleted.map(() => this.nextFileId++)}::bigint[], ${deleted.map((f) => f.dataFileId)}::bigint[],
-          ${deleted.map((f) => basename(f.path))}::text[], ${deleted.map((f) => f.deleteCount)}::bigint[],
-          ${deleted.map((f) => f.fileSizeBytes)}::bigint[], ${deleted.map((f) => f.footerSize)}::bigint[])
-          as d (id, data_file_id, path, deletes, size, footer)`);
-    }
+    if (deleted.length > 0) await this.insertDeleteFiles(base, deleted);
     if (intent.inserts) await this.insertFiles(base, change.addedFiles);
     // Stock clients cache statistics by (next_file_id, table): a commit that adds no file must move it too.
     else if (deleted.length === 0) this.nextFileId++;
 
     if (intent.inserts) this.changes.push({ kind: 'inserted_into_table', id: base.id });
     if (intent.deletes) this.changes.push({ kind: 'deleted_from_table', id: base.id });
+  }
+
+  /**
+   * Puts one file in the place of others: the same rows with the same ids, so nothing that is counted over all rows
+   * that ever were changes. Throws a conflict unless the table has the sources exactly as they are given.
+   */
+  async replaceFiles(
+    base: LakeTable,
+    sources: readonly LakeFile[],
+    by: { file: WrittenDataFile | undefined; firstRowId: number | null; deletes: WrittenDeleteFile | undefined },
+  ): Promise<void> {
+    const { file, firstRowId, deletes } = by;
+    const ids = sources.map(({ id }) => id);
+    const live = await this.tx.query<{ data_file_id: number; delete_file_id: number | null }>(sql`
+      select f.data_file_id, d.delete_file_id from ${this.lake('ducklake_data_file')} f
+      left join ${this.lake('ducklake_delete_file')} d on d.data_file_id = f.data_file_id and d.end_snapshot is null
+      where f.table_id = ${base.id} and f.data_file_id = any(${ids}::bigint[]) and f.end_snapshot is null`);
+    const deletesOf = new Map(live.map((row) => [row.data_file_id, row.delete_file_id ?? undefined]));
+    if (sources.some(({ id, deleteFile }) => !deletesOf.has(id) || deletesOf.get(id) !== deleteFile?.id)) {
+      throw tableErrors.lakeConflict('files were changed while they were merged');
+    }
+    await this.endFiles(base, ids, ids);
+    if (file) {
+      const id = this.nextFileId++;
+      const statistics = keptStatistics(base, file);
+      await this.tx.query(sql`
+        with file as (
+          insert into ${this.lake('ducklake_data_file')}
+            (data_file_id, table_id, begin_snapshot, end_snapshot, file_order, path, path_is_relative, file_format,
+             record_count, file_size_bytes, footer_size, row_id_start, partition_id, encryption_key, mapping_id, partial_max)
+          values (${id}, ${base.id}, ${this.snapshotId}, null, null, ${basename(file.path)}, true, 'parquet',
+            ${file.recordCount}, ${file.fileSizeBytes}, ${file.footerSize}, ${firstRowId}, null, null, null, null))
+        insert into ${this.lake('ducklake_file_column_stats')}
+          (data_file_id, table_id, column_id, column_size_bytes, value_count, null_count, min_value, max_value,
+           contains_nan, extra_stats)
+        select ${id}, ${base.id}, column_id, size, value_count, null_count, min_value, max_value, null, null
+        from unnest(${statistics.map((c) => c.fieldId)}::bigint[], ${statistics.map((c) => c.columnSizeBytes)}::bigint[],
+          ${statistics.map((c) => c.valueCount)}::bigint[], ${statistics.map((c) => c.nullCount)}::bigint[],
+          ${statistics.map((c) => c.minValue)}::text[], ${statistics.map((c) => c.maxValue)}::text[])
+          as c (column_id, size, value_count, null_count, min_value, max_value)`);
+      if (deletes) await this.insertDeleteFiles(base, [{ ...deletes, dataFileId: id }]);
+    } else {
+      this.nextFileId++;
+    }
+    this.changes.push({ kind: 'rewrite_delete', id: base.id });
+  }
+
+  private async insertDeleteFiles(
+    base: LakeTable,
+    deleted: readonly (WrittenDeleteFile & { dataFileId: number })[],
+  ): Promise<void> {
+    await this.tx.query(sql`
+      insert into ${this.lake('ducklake_delete_file')}
+        (delete_file_id, table_id, begin_snapshot, end_snapshot, data_file_id, path, path_is_relative, format,
+         delete_count, file_size_bytes, footer_size, encryption_key, partial_max)
+      select id, ${base.id}, ${this.snapshotId}, null, data_file_id, path, true, 'parquet', deletes, size, footer, null, null
+      from unnest(${deleted.map(() => this.nextFileId++)}::bigint[], ${deleted.map((f) => f.dataFileId)}::bigint[],
+        ${deleted.map((f) => basename(f.path))}::text[], ${deleted.map((f) => f.deleteCount)}::bigint[],
+        ${deleted.map((f) => f.fileSizeBytes)}::bigint[], ${deleted.map((f) => f.footerSize)}::bigint[])
+        as d (id, data_file_id, path, deletes, size, footer)`);
   }
 
   private async endFiles(base: LakeTable, dataFileIds: number[], deletesOf: number[]): Promise<void> {

@@ -11,6 +11,7 @@ import { splitTableId } from './names.ts';
 import { resolveFilter } from './row-selection.ts';
 import type { Staging } from './staging.ts';
 import { deleteStagedFiles } from './staging-store.ts';
+import type { TableCompactions } from './table-compactions.ts';
 import { tableErrors } from './table-errors.ts';
 import { requireReadableTable } from './table-exports.ts';
 import { CONFLICT_RETRIES, isLakeConflict, type TableJob } from './table-job.ts';
@@ -23,13 +24,22 @@ export class RowDeletes {
   private readonly events: Events;
   private readonly engine: EngineTables;
   private readonly staging: Staging;
+  private readonly compactions: TableCompactions;
   private readonly clock: Clock;
 
-  constructor(parts: { db: Database; events: Events; engine: Engine; staging: Staging; clock: Clock }) {
+  constructor(parts: {
+    db: Database;
+    events: Events;
+    engine: Engine;
+    staging: Staging;
+    compactions: TableCompactions;
+    clock: Clock;
+  }) {
     this.db = parts.db;
     this.events = parts.events;
     this.engine = parts.engine.tables;
     this.staging = parts.staging;
+    this.compactions = parts.compactions;
     this.clock = parts.clock;
   }
 
@@ -87,6 +97,7 @@ export class RowDeletes {
       }
       await commit.applyFiles(table, change);
       await commit.finish({ author: work.actor.token.description, message: `Delete rows of ${input.tableId}` });
+      await this.compactions.requestIn(tx, work.actor, input.tableId, table, change);
       await this.events.append(
         tx,
         eventFor(work.actor, {

@@ -84,6 +84,11 @@ async function removeFiles(staged: StagedFiles): Promise<number> {
   return ours.length;
 }
 
+/** Takes one file away that turned out not to be needed, while the others of its prefix are. */
+export async function removeStagedFile(path: string): Promise<void> {
+  await unlink(path).catch(ignoreMissing);
+}
+
 /** Makes a directory and sees to it that it is still there after a power failure. */
 export async function makeDirectory(path: string): Promise<void> {
   const first = await mkdir(path, { recursive: true });

@@ -27,6 +27,7 @@ import { expectsHeader, fileColumnsOf, type LoadPlan, planExistingTable, planNew
 import { splitTableId } from './names.ts';
 import type { Staging } from './staging.ts';
 import { deleteStagedFiles } from './staging-store.ts';
+import type { TableCompactions } from './table-compactions.ts';
 import { tableErrors } from './table-errors.ts';
 import { CONFLICT_RETRIES, isLakeConflict, type TableJob, toJson } from './table-job.ts';
 import type { LoadInput, LoadResult } from './table-model.ts';
@@ -57,14 +58,24 @@ export class TableLoads {
   private readonly files: Files;
   private readonly engine: EngineTables;
   private readonly staging: Staging;
+  private readonly compactions: TableCompactions;
   private readonly clock: Clock;
 
-  constructor(parts: { db: Database; events: Events; files: Files; engine: Engine; staging: Staging; clock: Clock }) {
+  constructor(parts: {
+    db: Database;
+    events: Events;
+    files: Files;
+    engine: Engine;
+    staging: Staging;
+    compactions: TableCompactions;
+    clock: Clock;
+  }) {
     this.db = parts.db;
     this.events = parts.events;
     this.files = parts.files;
     this.engine = parts.engine.tables;
     this.staging = parts.staging;
+    this.compactions = parts.compactions;
     this.clock = parts.clock;
   }
 
@@ -242,6 +253,7 @@ export class TableLoads {
     await commit.addColumns(target.lake, plan.newColumns);
     await commit.applyFiles(target.lake, change);
     await commit.finish({ author: actor.token.description, message: `Import into ${input.tableId}` });
+    await this.compactions.requestIn(tx, actor, input.tableId, target.lake, change);
     await this.appendImported(tx, actor, input, result);
   }
 
@@ -368,7 +380,7 @@ function sizeAfter(base: LakeTable | undefined, change: TableChange): number {
  * A stock client that cleans up "orphans" deletes whatever the catalogue does not know yet. Committing a file that is
  * gone would lose its rows for good, so each is looked at once more.
  */
-export async function requireFiles(change: TableChange): Promise<void> {
+export async function requireFiles(change: Pick<TableChange, 'addedFiles' | 'deleteFiles'>): Promise<void> {
   for (const file of [...change.addedFiles, ...change.deleteFiles]) {
     const found = await stat(file.path).catch(() => undefined);
     if (found?.size !== file.fileSizeBytes)

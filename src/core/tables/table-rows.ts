@@ -23,8 +23,8 @@ export type OpenTable = {
   files: NumberedFile[];
 };
 
-/** A row's id is `firstId` plus its place in the file. */
-type NumberedFile = { firstId: number; recordCount: number; deletedCount: number };
+/** A row's id is `firstId` plus its place in the file; null where the file keeps the ids of its rows itself. */
+type NumberedFile = { firstId: number | null; recordCount: number; deletedCount: number };
 
 export type RowQuery = Pick<PageRequest, 'filter' | 'order' | 'cursor' | 'back'> & {
   columns: TypedColumn[];
@@ -139,18 +139,10 @@ function fieldsOf(filter: Filter): number[] {
   return 'not' in filter ? fieldsOf(filter.not) : [Number(filter.field)];
 }
 
-function inOrderOfIds(files: readonly LakeFile[]): { file: LakeFile; firstId: number }[] {
-  let next = 1;
+function inOrderOfIds(files: readonly LakeFile[]): { file: LakeFile; firstId: number | null }[] {
   return files
-    .map((file) => ({ file, first: file.firstRowId }))
-    .sort(
-      (a, b) => (a.first ?? Number.MAX_SAFE_INTEGER) - (b.first ?? Number.MAX_SAFE_INTEGER) || a.file.id - b.file.id,
-    )
-    .map(({ file, first }) => {
-      const firstId = first === undefined ? next : first + 1;
-      next = Math.max(next, firstId + file.recordCount);
-      return { file, firstId };
-    });
+    .map((file) => ({ file, firstId: file.firstRowId === undefined ? null : file.firstRowId + 1 }))
+    .sort((a, b) => (a.firstId ?? 0) - (b.firstId ?? 0) || a.file.id - b.file.id);
 }
 
 function toRequest(table: OpenTable, query: RowQuery): PageRequest {
@@ -175,15 +167,18 @@ function filesOf({ files }: OpenTable, { filter, order, cursor, back = false, li
   const all = new Set(files.keys());
   const wanted = wantedIds(filter);
   if (wanted) {
-    const has = ({ firstId, recordCount }: NumberedFile, id: number) => id >= firstId && id < firstId + recordCount;
+    const has = ({ firstId, recordCount }: NumberedFile, id: number) =>
+      firstId === null || (id >= firstId && id < firstId + recordCount);
     return new Set([...all].filter((at) => wanted.some((id) => has(files[at] as NumberedFile, id))));
   }
   if (order && order.field !== 'row') return all;
   const isDescending = (order?.direction === 'desc') !== back;
-  const needed = new Set<number>();
+  // Which ids are in a file that keeps them itself is not known here.
+  const needed = new Set([...all].filter((at) => files[at]?.firstId === null));
   let rows = 0;
   for (const at of isDescending ? [...all].reverse() : all) {
     const { firstId, recordCount, deletedCount } = files[at] as NumberedFile;
+    if (firstId === null) continue;
     const before = cursor ? Math.min(recordCount, Math.max(0, cursor.id + 1 - firstId)) : 0;
     const after = cursor ? Math.min(recordCount, Math.max(0, cursor.id - firstId)) : recordCount;
     const left = isDescending ? after : recordCount - before;

@@ -131,6 +131,32 @@ export type DeleteRowsRequest = Pick<WriteRequest, 'operationId' | 'table' | 'di
 };
 
 export type UniquenessRequest = Pick<WriteRequest, 'operationId' | 'table'> & { columns: number[] };
+/** Ids of rows as the lake format has them: given out in the order rows were written, and never twice. */
+export type CompactRequest = Pick<WriteRequest, 'operationId' | 'directory' | 'filePrefix'> & {
+  /** With the files to be merged alone. */
+  table: TableVersion;
+  /** Of each file, in their order: the id of its first row, null where the file keeps the ids itself. */
+  firstRowIds: (number | null)[];
+};
+
+export type CompactedFile = {
+  /** Undefined when the files have no row left. */
+  file: WrittenDataFile | undefined;
+  /** The id of its first row; null: ids are in the file. */
+  firstRowId: number | null;
+};
+
+export type CarryDeletesRequest = Pick<WriteRequest, 'operationId' | 'directory' | 'filePrefix'> & {
+  /** Made by `compact`. */
+  compacted: { path: string; firstRowId: number | null };
+  /** Files it was made of that have lost rows since: what was deleted then, and what is now. */
+  sources: {
+    path: string;
+    firstRowId: number | null;
+    before: DataFile['deleteFile'] | undefined;
+    now: NonNullable<DataFile['deleteFile']>;
+  }[];
+};
 
 export type ReadRequest = {
   operationId: string;
@@ -157,8 +183,11 @@ export type PageRequest = {
   operationId: string;
   /** May leave files out that can have no rows of the page. */
   table: TableVersion;
-  /** Of each file, in their order: the id of its first row. Those of the next rows follow. */
-  firstRowIds: number[];
+  /**
+   * Of each file, in their order: the id of its first row. Those of the next rows follow. Null where the file keeps
+   * the ids itself, counted from 0: they are one more here.
+   */
+  firstRowIds: (number | null)[];
   columns: TypedColumn[];
   /** Fields are `String(fieldId)` of the columns, or `row` for the id. Only `like` goes beyond a `Filter`. */
   filter?: RecordFilter;
@@ -193,6 +222,10 @@ export type EngineTables = {
   deleteRows(request: DeleteRowsRequest, signal?: AbortSignal): Promise<TableChange>;
   /** Whether two rows have the same values in all of the columns (field ids). */
   hasDuplicates(request: UniquenessRequest, signal?: AbortSignal): Promise<boolean>;
+  /** Writes the living rows of some files into one file, in the order of their ids, which they keep. */
+  compact(request: CompactRequest, signal?: AbortSignal): Promise<CompactedFile>;
+  /** Deletes from a merged file what its sources have lost while it was written. Undefined: it has none of those rows. */
+  carryDeletes(request: CarryDeletesRequest, signal?: AbortSignal): Promise<WrittenDeleteFile | undefined>;
   /** CSV cells are all quoted, lines end in \n, NULL is empty. Returns the number of rows and bytes written. */
   export(request: ExportRequest, signal?: AbortSignal): Promise<{ rows: number; sizeBytes: number }>;
   /** A small page of rows as text cells (timestamps as `YYYY-MM-DD hh:mm:ss`), for previews. */

@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { AppError } from '../../../core/errors.ts';
 import type { Actor } from '../../../core/identity/actor.ts';
-import type { DateRange, Job, JobFilter } from '../../../core/jobs/job-model.ts';
+import type { DateRange, Job, JobFilter, JobKind } from '../../../core/jobs/job-model.ts';
 import type { JobStatus } from '../../../core/jobs/job-status.ts';
 import type { KeboolaApp, KeboolaDeps } from '../deps.ts';
 import { parseDate } from '../scalars.ts';
@@ -27,6 +27,9 @@ const JobsQuery = Type.Object({
   end_time_to: Type.Optional(Type.String()),
 });
 
+/** What the platform does on its own; clients know no name for it. */
+const HOUSEKEEPING: JobKind[] = ['table-compact'];
+
 const CORE_STATUSES: Record<string, JobStatus[]> = {
   waiting: ['created', 'waiting'],
   processing: ['running', 'stopping'],
@@ -41,6 +44,7 @@ export function registerJobRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
     const { limit = 20, offset = 0, ...query } = request.query;
     const filter: JobFilter = {
       lanes: ['storage'],
+      excludedKinds: HOUSEKEEPING,
       ...(query.storage_job_status && { statuses: toCoreStatuses(query.storage_job_status) }),
       ...(query.excluded_storage_job_status && {
         excludedStatuses: toCoreStatuses(query.excluded_storage_job_status),
@@ -59,7 +63,7 @@ export function registerJobRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
     async (request) => {
       const job = await jobs.get(request.actor, request.params.jobId);
       // Jobs of components have their own service.
-      if (job.lane !== 'storage') throw jobNotFound(job.id);
+      if (job.lane !== 'storage' || HOUSEKEEPING.includes(job.kind)) throw jobNotFound(job.id);
       return shapeJob(request, deps, isYoung(job) ? await settled(deps, request.actor, job) : job);
     },
   );

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { AppError, errors } from '../../../core/errors.ts';
 import type {
+  CarryDeletesRequest,
+  CompactRequest,
   DeleteRowsRequest,
   ExportRequest,
   PageRequest,
@@ -13,6 +15,7 @@ import type {
   WriteRequest,
 } from '../contract.ts';
 import { serveChannel } from './channel.ts';
+import { carryDeletes, compact } from './compact.ts';
 import { RequestConnection } from './connection.ts';
 import { fromDuckdb } from './errors.ts';
 import { deleteRows, write } from './load.ts';
@@ -30,6 +33,8 @@ export type EngineSettings = { memoryLimitMb: number; threads: number; spillDire
 /** `token` names the request's files, so that the server can remove them when this process dies half way. */
 export type WriteParams = { request: WriteRequest; token: string };
 export type DeleteParams = { request: DeleteRowsRequest; token: string };
+export type CompactParams = { request: CompactRequest; token: string };
+export type CarryParams = { request: CarryDeletesRequest; token: string };
 export type ExportParams = { request: ExportRequest; token: string };
 
 let settings: EngineSettings | undefined;
@@ -82,6 +87,16 @@ async function answer(method: string, params: unknown, signal: AbortSignal): Pro
         const { request, token } = params as DeleteParams;
         const place = filePlace(request.directory, request.filePrefix + token);
         return await cleanedOnFailure(place, () => deleteRows({ connection, place, scratch }, request));
+      }
+      case 'compact': {
+        const { request, token } = params as CompactParams;
+        const place = filePlace(request.directory, request.filePrefix + token);
+        return await cleanedOnFailure(place, () => compact({ connection, place, scratch }, request));
+      }
+      case 'carryDeletes': {
+        const { request, token } = params as CarryParams;
+        const place = filePlace(request.directory, request.filePrefix + token);
+        return await cleanedOnFailure(place, () => carryDeletes({ connection, place, scratch }, request));
       }
       case 'export': {
         const { request, token } = params as ExportParams;

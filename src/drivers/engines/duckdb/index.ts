@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { AppError } from '../../../core/errors.ts';
 import type { Logger } from '../../../lib/logger.ts';
-import type { Engine, EngineTables, RowPage, TableChange } from '../contract.ts';
+import type { CompactedFile, Engine, EngineTables, RowPage, TableChange, WrittenDeleteFile } from '../contract.ts';
 import { readHeader } from './csv-records.ts';
-import type { DeleteParams, ExportParams, WriteParams } from './engine-main.ts';
+import type { CarryParams, CompactParams, DeleteParams, ExportParams, WriteParams } from './engine-main.ts';
 import { EngineProcess } from './engine-process.ts';
 import { removePlaced } from './parquet-files.ts';
 import { partialPath } from './read.ts';
@@ -64,6 +64,16 @@ export async function openDuckdbEngine(options: DuckdbEngineOptions): Promise<Du
         (token) => engine.call('deleteRows', { request, token } satisfies DeleteParams, signal),
         (token) => removePlaced({ directory: request.directory, prefix: request.filePrefix + token }),
       ),
+    compact: (request, signal) =>
+      writing<CompactedFile>(
+        (token) => engine.call('compact', { request, token } satisfies CompactParams, signal),
+        (token) => removePlaced({ directory: request.directory, prefix: request.filePrefix + token }),
+      ),
+    carryDeletes: (request, signal) =>
+      writing<WrittenDeleteFile | null>(
+        (token) => engine.call('carryDeletes', { request, token } satisfies CarryParams, signal),
+        (token) => removePlaced({ directory: request.directory, prefix: request.filePrefix + token }),
+      ).then((written) => written ?? undefined),
     export: (request, signal) =>
       writing<{ rows: number; sizeBytes: number }>(
         (token) => engine.call('export', { request, token } satisfies ExportParams, signal),

@@ -2,7 +2,7 @@ import type { Comparison, RecordFilter } from '../../../lib/filter.ts';
 import type { EngineColumn, PageRequest, RowPage, TypedColumn } from '../contract.ts';
 import type { RequestConnection } from './connection.ts';
 import { pageTooLarge } from './errors.ts';
-import { column, literal, relation } from './sql.ts';
+import { column, KEPT_ROW_ID, literal, relation } from './sql.ts';
 
 /**
  * A page of rows with typed values and ids, for readers that go through a table page by page:
@@ -44,14 +44,17 @@ function selection(request: PageRequest, emptyFile: string): string {
 function typedRows({ table, firstRowIds, columns }: PageRequest, emptyFile: string): string {
   const known = new Map(table.columns.map((item) => [item.fieldId, item]));
   const fieldIds = [...new Set(columns.map(({ fieldId }) => fieldId))];
-  const scan = relation(table, fieldIds, { emptyFile, positions: true });
+  const keptIds = firstRowIds.slice(0, table.files.length).includes(null);
+  const scan = relation(table, fieldIds, { emptyFile, positions: true, rowIds: keptIds });
   const values = columns.map((item) => `${typedValue(item, known.get(item.fieldId))} AS ${name(item)}`);
-  const files = table.files.map(({ path }, index) => `(${literal(path)}, ${firstRowIds[index] ?? 0})`);
+  const files = table.files.map(({ path }, index) => `(${literal(path)}, ${firstRowIds[index] ?? 'NULL'})`);
   // Without files there are no rows; one file needs no look-up of where its ids begin.
   if (files.length <= 1) {
-    return `SELECT ${firstRowIds[0] ?? 0} + file_row_number AS id${listed(values)} FROM ${scan}`;
+    const id = keptIds ? `${KEPT_ROW_ID.name} + 1` : `${firstRowIds[0] ?? 0} + file_row_number`;
+    return `SELECT ${id} AS id${listed(values)} FROM ${scan}`;
   }
-  return `SELECT first + file_row_number AS id${listed(values)} FROM ${scan} scanned
+  const id = keptIds ? `coalesce(first + file_row_number, ${KEPT_ROW_ID.name} + 1)` : 'first + file_row_number';
+  return `SELECT ${id} AS id${listed(values)} FROM ${scan} scanned
     JOIN (VALUES ${files.join(', ')}) places (path, first) ON scanned.filename = places.path`;
 }
 

@@ -61,7 +61,7 @@ const SPLIT_BYTES = 512 * 1024 * 1024;
 export type DataFileRequest = {
   /** SELECT giving the columns in order, under any names. */
   select: string;
-  columns: EngineColumn[];
+  columns: Pick<EngineColumn, 'fieldId' | 'name'>[];
   place: FilePlace;
   /** Several files, in no particular row order (which is also quicker). Otherwise one file in the SELECT's order. */
   split: boolean;
@@ -121,7 +121,7 @@ export async function writeDeleteFile(
 type Entry = { key: string; value: Json };
 
 /** A row of RETURN_STATS. Its texts go into the catalogue unchanged; they are never put through JS numbers. */
-function writtenFile(row: Json[], columns: EngineColumn[]): WrittenDataFile {
+function writtenFile(row: Json[], columns: Pick<EngineColumn, 'fieldId' | 'name'>[]): WrittenDataFile {
   const [path, recordCount, fileSizeBytes, footerSize, statistics] = row as [string, string, string, string, Entry[]];
   const byColumn = new Map(statistics.map(({ key, value }) => [key, value as Entry[]]));
   return {

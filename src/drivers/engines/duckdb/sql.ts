@@ -24,14 +24,21 @@ export const timestampLiteral = (value: Date): string =>
  * How a file's columns are found: by field id, whatever they are called in it. A file older than a varchar column
  * gives '' for it, as the catalogue's initial default says.
  */
-function schemaMap(columns: EngineColumn[]): string {
+function schemaMap(columns: EngineColumn[], rowIds = false): string {
   const entries = columns.map(({ fieldId, type }) =>
     type === 'varchar'
       ? `${fieldId}: {name: '${column(fieldId)}', type: 'VARCHAR', default_value: ''}`
       : `${fieldId}: {name: '${column(fieldId)}', type: 'TIMESTAMP', default_value: NULL}`,
   );
-  return `MAP {${entries.join(', ')}}`;
+  return `MAP {${[...entries, ...(rowIds ? [rowIdEntry] : [])].join(', ')}}`;
 }
+
+/** Where DuckLake keeps the ids of rows in files whose rows are not numbered through. */
+export const KEPT_ROW_ID = { fieldId: 2147483540, name: '_ducklake_internal_row_id' } as const;
+const rowIdEntry = `${KEPT_ROW_ID.fieldId}: {name: '${KEPT_ROW_ID.name}', type: 'BIGINT', default_value: NULL}`;
+
+/** The ids in a file, beside `file_row_number`. */
+export const rowIdScan = (path: string): string => `read_parquet(${literal(path)}, schema = MAP {${rowIdEntry}})`;
 
 const positionColumns = ['filename', 'file_row_number'];
 
@@ -49,6 +56,8 @@ export type RelationOptions = {
    */
   emptyFile: string;
   positions?: boolean;
+  /** Adds the ids that files keep themselves, as `KEPT_ROW_ID.name`; NULL in the others. */
+  rowIds?: boolean;
 };
 
 /** Writes a file for `RelationOptions.emptyFile`. */
@@ -67,9 +76,13 @@ export function relation(version: TableVersion, fieldIds: number[], options: Rel
     if (found === undefined) throw errors.invalid(`The table has no column ${fieldId}.`);
     return found;
   });
-  const names = [...columns.map(({ fieldId }) => column(fieldId)), ...(options.positions ? positionColumns : [])];
+  const names = [
+    ...columns.map(({ fieldId }) => column(fieldId)),
+    ...(options.positions ? positionColumns : []),
+    ...(options.rowIds ? [KEPT_ROW_ID.name] : []),
+  ];
   // A scan needs at least one mapped column even when only positions or counts are wanted.
-  const schema = schemaMap(columns.length > 0 ? columns : version.columns.slice(0, 1));
+  const schema = schemaMap(columns.length > 0 ? columns : version.columns.slice(0, 1), options.rowIds);
   const selected = names.length > 0 ? names.join(', ') : '1';
   const scan = (paths: string[]) => {
     const listed = paths.length === 1 ? [...paths, options.emptyFile] : paths;
@@ -89,6 +102,7 @@ export function relation(version: TableVersion, fieldIds: number[], options: Rel
       ({ fieldId, type }) => `NULL::${type === 'varchar' ? 'VARCHAR' : 'TIMESTAMP'} AS ${column(fieldId)}`,
     ),
     ...(options.positions ? ['NULL::VARCHAR AS filename', 'NULL::BIGINT AS file_row_number'] : []),
+    ...(options.rowIds ? [`NULL::BIGINT AS ${KEPT_ROW_ID.name}`] : []),
   ];
   return `(SELECT ${typed.length > 0 ? typed.join(', ') : '1'} WHERE false)`;
 }
