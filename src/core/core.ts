@@ -25,6 +25,7 @@ import type { Buckets } from './tables/buckets.ts';
 import type { ObjectMetadata } from './tables/object-metadata.ts';
 import type { Tables } from './tables/tables.ts';
 import type { WorkspaceJobs } from './workspaces/workspace-jobs.ts';
+import type { WorkspaceTables } from './workspaces/workspace-tables.ts';
 import type { Workspaces } from './workspaces/workspaces.ts';
 
 /** Everything the platform can do, one property per noun. Dialects and the runner get this and nothing below it. */
@@ -52,6 +53,7 @@ export type Core = {
   metadata: ObjectMetadata;
   workspaces: Workspaces;
   workspaceJobs: WorkspaceJobs;
+  workspaceTables: WorkspaceTables;
   classes: Classes;
   objects: Objects;
   objectLoads: ObjectLoads;

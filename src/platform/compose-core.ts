@@ -20,6 +20,7 @@ import { Lakes } from '../core/tables/lakes.ts';
 import { ObjectMetadata } from '../core/tables/object-metadata.ts';
 import { Tables } from '../core/tables/tables.ts';
 import { WorkspaceJobs } from '../core/workspaces/workspace-jobs.ts';
+import { WorkspaceTables } from '../core/workspaces/workspace-tables.ts';
 import { Workspaces } from '../core/workspaces/workspaces.ts';
 import type { Database } from '../db/database.ts';
 import type { Engine } from '../drivers/engines/contract.ts';
@@ -73,6 +74,7 @@ export async function composeCore({
     secrets,
     jobs,
   });
+  const tables = new Tables({ db, events, jobs, engine, clock });
   const workspaces = new Workspaces({ db, events, secrets, provisioners, clock });
   return {
     lakes,
@@ -82,7 +84,7 @@ export async function composeCore({
       secrets,
       events,
       jobs,
-      tables: new Tables({ db, events, jobs, engine, clock }),
+      tables,
       buckets: new Buckets({ db, events, jobs, clock }),
       files,
       components,
@@ -93,6 +95,10 @@ export async function composeCore({
       metadata: new ObjectMetadata({ db, events, clock }),
       workspaces,
       workspaceJobs: new WorkspaceJobs({ workspaces, jobs }),
+      workspaceTables: new WorkspaceTables({
+        ...{ workspaces, tables, files, jobs, events },
+        directory: path.join(scratch, 'workspaces'),
+      }),
       ...composeObjects({ db, engine, events, secrets }),
       accounts: new Accounts({ db, events, identity, secrets }),
       programKeys: new ProgramKeys({ db, events, identity, secrets }),

@@ -32,6 +32,9 @@ import { tableCreateKind } from '../runner/kinds/table-create.ts';
 import { tableDropKind } from '../runner/kinds/table-drop.ts';
 import { tableExportKind } from '../runner/kinds/table-export.ts';
 import { tableImportKind } from '../runner/kinds/table-import.ts';
+import { workspaceExportKind } from '../runner/kinds/workspace-export.ts';
+import { workspaceLoadKind } from '../runner/kinds/workspace-load.ts';
+import { workspaceObjectsDropKind } from '../runner/kinds/workspace-objects-drop.ts';
 import { sweepSandboxes } from '../runner/scripts/sandbox.ts';
 import { Sandboxes } from '../runner/scripts/sandboxes.ts';
 import { sweepJobDirectories } from '../runner/steps/work-dir.ts';
@@ -73,7 +76,7 @@ export async function composeWorker(options: WorkerParts) {
   const staging = new Staging({ db });
   const compactions = new TableCompactions({ db, jobs, engine, staging });
   const parts = { db, events, files, engine, staging, compactions, clock: systemClock };
-  const loads = new TableLoads(parts);
+  const loads = new TableLoads({ ...parts, workspaces: core.workspaceTables });
   const runner = { core, runtime, sessions: engine.sessions, jobsDirectory, publicUrl };
   const sandboxes = new Sandboxes(runner, log);
   const connectors = { ...runner, localSources: config.localSources };
@@ -93,6 +96,9 @@ export async function composeWorker(options: WorkerParts) {
       bucketDeleteKind(core.buckets),
       provisionKind(core.workspaceJobs),
       deprovisionKind(core.workspaceJobs),
+      workspaceLoadKind(core.workspaceTables),
+      workspaceExportKind(core.workspaceTables),
+      workspaceObjectsDropKind(core.workspaceTables),
       componentKind(runner),
       scriptKind(runner, sandboxes),
       checkKind(connectors),

@@ -18,7 +18,7 @@ const SCRIPT = path.join(packageRoot, 'test', 'compat', 'kbcstorage_client.py');
 async function drive(
   t: TestContext,
   python: string,
-  part: 'files' | 'tables',
+  part: 'files' | 'tables' | 'workspaces',
   server: { url: string; token: string },
 ): Promise<string[]> {
   const cwd = await mkdtemp(path.join(tmpdir(), 'millrace-compat-'));
@@ -46,4 +46,12 @@ test('the unmodified Python client makes, loads, previews, exports and drops tab
   const { url, credentials } = await startPlatform(t);
   const lines = await drive(t, python, 'tables', { url, token: credentials.keboola.storageToken });
   assert.equal(lines.length, 9, lines.join('\n'));
+});
+
+test('the unmodified Python client makes workspaces, loads tables into them and drops them', async (t) => {
+  const python = await pythonEnvironment(t, PYTHON_STORAGE_CLIENT);
+  if (python === undefined) return;
+  const { url, credentials } = await startPlatform(t, { config: { workspacePort: 0 } });
+  const lines = await drive(t, python, 'workspaces', { url, token: credentials.keboola.storageToken });
+  assert.equal(lines.length, 6, lines.join('\n'));
 });

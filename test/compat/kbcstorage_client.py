@@ -1,6 +1,6 @@
 """Drives a server with the unmodified Python Storage client. Started by kbcstorage.test.ts.
 
-usage: kbcstorage_client.py files|tables URL TOKEN      (in a working directory of its own)
+usage: kbcstorage_client.py files|tables|workspaces URL TOKEN      (in a working directory of its own)
 """
 import csv
 import gzip
@@ -165,4 +165,50 @@ def tables():
     ok("drop")
 
 
-{"files": files, "tables": tables}[part]()
+def workspaces():
+    bucket = client.buckets.create("compat", stage="in")["id"]
+    write("users.csv", b"id,name\n1,Ann\n2,Bob\n")
+    table = client.tables.create(bucket, "users", "users.csv", primary_key=["id"])
+    made = client.workspaces.create(backend="redshift")
+    workspace = made["id"]
+    assert made["connection"]["backend"] == "redshift" and made["connection"]["password"], made
+    shown = client.workspaces.detail(workspace)
+    assert "password" not in shown["connection"] and client.workspaces.list() == [shown], shown
+    ok("create")
+
+    def done(job):
+        assert client.jobs.block_for_success(job["id"]), client.jobs.detail(job["id"])
+        return client.jobs.detail(job["id"])
+
+    job = done(client.workspaces.load_tables(workspace, {table: "users"}))
+    assert job["operationName"] == "workspaceLoad", job
+    ok("load by a map")
+
+    columns = [{"source": "id", "type": "INTEGER"}, {"source": "name", "destination": "who"}]
+    item = {"source": table, "destination": "typed", "columns": columns, "rows": 1}
+    done(client.workspaces.load_tables(workspace, [item], preserve=True))
+    again = client.workspaces.load_tables(workspace, [item], preserve=True)
+    assert not client.jobs.block_for_success(again["id"])
+    assert client.jobs.detail(again["id"])["error"]["code"] == "workspace.duplicateTable"
+    done(client.workspaces.load_tables(workspace, [item], preserve=False))
+    ok("load by a list")
+
+    refused(400, "workspace.loadRequestCloneNotSupported",
+            client.workspaces.load_tables, workspace, {table: "x"}, load_type="load-clone")
+    refused(404, "workspace.sourceNotFound", client.workspaces.load_tables, workspace, {"in.c-compat.no": "x"})
+    assert client.workspaces.reset_password(workspace)["password"] != made["connection"]["password"]
+    ok("refusals and a new password")
+
+    create = {"name": "back", "dataWorkspaceId": workspace, "dataObject": "typed"}
+    headers = {"X-StorageApi-Token": token}
+    job = requests.post(url + "/v2/storage/buckets/" + bucket + "/tables-async", data=create, headers=headers).json()
+    assert done(job)["results"]["columns"] == ["id", "who"]
+    ok("table from a workspace")
+
+    client.workspaces.delete(workspace)
+    refused(404, "workspace.workspaceNotFound", client.workspaces.detail, workspace)
+    assert client.workspaces.list() == []
+    ok("drop")
+
+
+{"files": files, "tables": tables, "workspaces": workspaces}[part]()

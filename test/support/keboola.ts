@@ -28,6 +28,7 @@ import { Lakes } from '../../src/core/tables/lakes.ts';
 import { ObjectMetadata } from '../../src/core/tables/object-metadata.ts';
 import { Tables } from '../../src/core/tables/tables.ts';
 import { WorkspaceJobs } from '../../src/core/workspaces/workspace-jobs.ts';
+import { WorkspaceTables } from '../../src/core/workspaces/workspace-tables.ts';
 import { Workspaces } from '../../src/core/workspaces/workspaces.ts';
 import type { Database } from '../../src/db/database.ts';
 import type { Engine } from '../../src/drivers/engines/contract.ts';
@@ -104,6 +105,8 @@ export async function keboolaServer(
   const engine = options.engine ?? ({ tables: {} } as Engine);
   const filestore = await openLocalFilestore({ directory: join(directory, 'files') });
   const provisioners = await testProvisioners(t, options.mysqlUrl);
+  const tables = new Tables({ db, events, jobs, engine, clock });
+  const files = new Files({ db, filestore, events, clock, signingKey: randomBytes(32), scratchDirectory: directory });
   const workspaces = new Workspaces({ db, events, secrets, provisioners });
   const core: Core = {
     projects,
@@ -111,9 +114,9 @@ export async function keboolaServer(
     secrets,
     events,
     jobs,
-    tables: new Tables({ db, events, jobs, engine, clock }),
+    tables,
     buckets: new Buckets({ db, events, jobs, clock }),
-    files: new Files({ db, filestore, events, clock, signingKey: randomBytes(32), scratchDirectory: directory }),
+    files,
     components,
     configurations,
     ...connecting,
@@ -122,6 +125,10 @@ export async function keboolaServer(
     metadata: new ObjectMetadata({ db, events, clock }),
     workspaces,
     workspaceJobs: new WorkspaceJobs({ workspaces, jobs }),
+    workspaceTables: new WorkspaceTables({
+      ...{ workspaces, tables, files, jobs, events },
+      directory: join(directory, 'workspace-rows'),
+    }),
     ...composeObjects({ db, engine, events, secrets }),
     accounts: new Accounts({ db, events, identity, secrets }),
     programKeys: new ProgramKeys({ db, events, identity, secrets }),

@@ -31,6 +31,7 @@ import { TableExports } from '../../src/core/tables/table-exports.ts';
 import { TableLoads } from '../../src/core/tables/table-loads.ts';
 import { Tables } from '../../src/core/tables/tables.ts';
 import { WorkspaceJobs } from '../../src/core/workspaces/workspace-jobs.ts';
+import { WorkspaceTables } from '../../src/core/workspaces/workspace-tables.ts';
 import { Workspaces } from '../../src/core/workspaces/workspaces.ts';
 import { openDuckdbEngine } from '../../src/drivers/engines/duckdb/index.ts';
 import { openLocalFilestore } from '../../src/drivers/filestores/local/index.ts';
@@ -52,6 +53,9 @@ import { tableCreateKind } from '../../src/runner/kinds/table-create.ts';
 import { tableDropKind } from '../../src/runner/kinds/table-drop.ts';
 import { tableExportKind } from '../../src/runner/kinds/table-export.ts';
 import { tableImportKind } from '../../src/runner/kinds/table-import.ts';
+import { workspaceExportKind } from '../../src/runner/kinds/workspace-export.ts';
+import { workspaceLoadKind } from '../../src/runner/kinds/workspace-load.ts';
+import { workspaceObjectsDropKind } from '../../src/runner/kinds/workspace-objects-drop.ts';
 import { Sandboxes } from '../../src/runner/scripts/sandboxes.ts';
 import { SYNC_OPTIONS, type SyncOptions } from '../../src/runner/sync/run-sync.ts';
 import { createWorker, type Worker } from '../../src/runner/worker.ts';
@@ -120,19 +124,21 @@ export async function runnerWorld(
   const staging = new Staging({ db });
   const compactions = new TableCompactions({ db, jobs, engine, staging });
   const parts = { db, events, jobs, files, engine, clock, staging, compactions };
+  const tables = new Tables(parts);
   const workspaces = new Workspaces({ db, events, secrets, provisioners: {} });
   const core: Core = {
     ...project,
     jobs,
     files,
     components,
-    tables: new Tables(parts),
+    tables,
     buckets: new Buckets(parts),
     metadata: new ObjectMetadata(parts),
     configurations,
     ...connecting,
     workspaces,
     workspaceJobs: new WorkspaceJobs({ workspaces, jobs }),
+    workspaceTables: new WorkspaceTables({ ...parts, workspaces, tables, directory: folder('workspaces') }),
     scripts,
     scriptEndpoints: new ScriptEndpoints({
       configurations,
@@ -171,6 +177,9 @@ export async function runnerWorld(
         provisionKind(core.workspaceJobs),
         deprovisionKind(core.workspaceJobs),
         scriptKind(runner, sandboxes),
+        workspaceLoadKind(core.workspaceTables),
+        workspaceExportKind(core.workspaceTables),
+        workspaceObjectsDropKind(core.workspaceTables),
         checkKind(connectors),
         discoverKind(connectors),
         syncKind(syncs),

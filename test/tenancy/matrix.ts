@@ -218,6 +218,25 @@ export const MATRIX: Record<string, Call> = {
   [`GET ${storage}/workspaces/:workspaceId`]: { params: oneSqlWorkspace },
   [`DELETE ${storage}/workspaces/:workspaceId`]: { params: oneSqlWorkspace },
   [`POST ${storage}/workspaces/:workspaceId/password`]: { params: oneSqlWorkspace },
+  [`POST ${storage}/workspaces/:workspaceId/load`]: {
+    params: oneSqlWorkspace,
+    body: ({ tableId }) => ({ input: [{ source: tableId, destination: 'x' }] }),
+  },
+  [`POST ${storage}/workspaces/:workspaceId/load-clone`]: { params: oneSqlWorkspace, body: () => ({}) },
+  [`POST ${storage}/workspaces/:workspaceId/unload`]: {
+    params: oneSqlWorkspace,
+    body: () => ({ 'only-direct-grants': true }),
+  },
+  [`POST ${storage}/workspaces/:workspaceId/table-export`]: {
+    params: oneSqlWorkspace,
+    body: () => ({ tableName: 'x' }),
+  },
+  [`POST ${storage}/workspaces/:workspaceId/query`]: { params: oneSqlWorkspace, body: () => ({ query: 'select 1' }) },
+  [`GET ${storage}/workspaces/:workspaceId/objects`]: { params: oneSqlWorkspace },
+  [`POST ${storage}/workspaces/:workspaceId/objects/batch-delete`]: {
+    params: oneSqlWorkspace,
+    body: () => ({ objects: ['x'] }),
+  },
   [`GET ${config}/workspaces`]: { params: one },
   [`POST ${config}/workspaces`]: { params: one, body: () => ({}) },
 

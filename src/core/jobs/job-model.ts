@@ -23,6 +23,10 @@ export const JOB_KINDS = {
   'rows-delete': { lane: 'storage', handBack: 'restart' },
   provision: { lane: 'storage', handBack: 'restart' },
   deprovision: { lane: 'storage', handBack: 'restart' },
+  // Its handle tells a later run whether the workspace has committed.
+  'workspace-load': { lane: 'storage', handBack: 'restart' },
+  'workspace-export': { lane: 'storage', handBack: 'restart' },
+  'workspace-objects-drop': { lane: 'storage', handBack: 'restart' },
   check: { lane: 'component', handBack: 'restart' },
   discover: { lane: 'component', handBack: 'restart' },
   // What they have reached is kept with the connection, so a new start goes on from there.

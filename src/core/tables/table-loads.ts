@@ -30,7 +30,7 @@ import { deleteStagedFiles } from './staging-store.ts';
 import type { TableCompactions } from './table-compactions.ts';
 import { tableErrors } from './table-errors.ts';
 import { CONFLICT_RETRIES, isLakeConflict, type TableJob, toJson } from './table-job.ts';
-import type { LoadInput, LoadResult } from './table-model.ts';
+import type { LoadInput, LoadResult, WorkspaceSource } from './table-model.ts';
 import { findTable, insertTable, isDisplayNameTaken, type TableRow, touchBucket, touchTable } from './table-store.ts';
 
 type OpenSource = {
@@ -40,6 +40,14 @@ type OpenSource = {
   /** Parquet of a session has its column names with it. */
   parquetColumns: string[] | undefined;
   close(): Promise<void>;
+};
+
+/** Where rows of workspaces come from: a CSV file with a header, which the caller closes. */
+export type WorkspaceRows = {
+  unload(
+    work: Pick<TableJob, 'actor' | 'signal'>,
+    source: WorkspaceSource,
+  ): Promise<{ path: string; close(): Promise<void> }>;
 };
 
 /** What a load needs of the job it is done for. */
@@ -60,6 +68,7 @@ export class TableLoads {
   private readonly staging: Staging;
   private readonly compactions: TableCompactions;
   private readonly clock: Clock;
+  private readonly workspaces: WorkspaceRows | undefined;
 
   constructor(parts: {
     db: Database;
@@ -69,6 +78,8 @@ export class TableLoads {
     staging: Staging;
     compactions: TableCompactions;
     clock: Clock;
+    /** Without it workspaces are no source. */
+    workspaces?: WorkspaceRows;
   }) {
     this.db = parts.db;
     this.events = parts.events;
@@ -77,6 +88,7 @@ export class TableLoads {
     this.staging = parts.staging;
     this.compactions = parts.compactions;
     this.clock = parts.clock;
+    this.workspaces = parts.workspaces;
   }
 
   /** Runs the job to its end; safe to run again after any failure. */
@@ -123,7 +135,7 @@ export class TableLoads {
   /** Everything of a load up to its commit. */
   private async write(work: LoadingJob, input: LoadInput): Promise<WrittenLoad> {
     const target = await this.openTarget(work.actor, input, mustBeNew(work));
-    const source = await this.openSource(work.actor, input);
+    const source = await this.openSource(work, input);
     try {
       return await this.writeFrom(work, input, source, target);
     } finally {
@@ -183,7 +195,7 @@ export class TableLoads {
     }
   }
 
-  private async openSource(actor: Actor, input: LoadInput): Promise<OpenSource> {
+  private async openSource(work: LoadingJob, input: LoadInput): Promise<OpenSource> {
     const { source } = input;
     if (source.kind === 'parquet') {
       return { paths: [source.path], isSliced: false, gzip: false, parquetColumns: source.columns, close: nothing };
@@ -192,7 +204,12 @@ export class TableLoads {
       const gzip = await isGzip(source.paths);
       return { paths: source.paths, isSliced: false, gzip, parquetColumns: undefined, close: nothing };
     }
-    const { paths, isSliced, format, close } = await this.files.openSlices(actor, source.fileId);
+    if (source.kind === 'workspace') {
+      if (this.workspaces === undefined) throw errors.notImplemented('rows of workspaces');
+      const { path, close } = await this.workspaces.unload(work, source);
+      return { paths: [path], isSliced: false, gzip: false, parquetColumns: undefined, close };
+    }
+    const { paths, isSliced, format, close } = await this.files.openSlices(work.actor, source.fileId);
     return { paths, isSliced, gzip: format.gzip, parquetColumns: undefined, close };
   }
 

@@ -70,7 +70,17 @@ export type ImportSource =
   /** CSV files of one layout, absolute paths, in a job's folder. Each has the header, if there is one. */
   | { kind: 'paths'; paths: string[] }
   /** Parquet written by a session: its columns by name. */
-  | { kind: 'parquet'; path: string; columns: string[] };
+  | { kind: 'parquet'; path: string; columns: string[] }
+  | WorkspaceSource;
+
+/** A table or view of a workspace; all its columns when none are named. */
+export type WorkspaceSource = {
+  kind: 'workspace';
+  backend: string;
+  workspaceId: number;
+  object: string;
+  columns: string[];
+};
 
 export type ImportOptions = CsvOptions & {
   /** True: rows are upserted by primary key, or appended without one. False: they replace all rows. */

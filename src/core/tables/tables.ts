@@ -139,7 +139,8 @@ export class Tables {
     return this.createFrom(actor, table, { kind: 'file', fileId: table.fileId }, table);
   }
 
-  private async createFrom(actor: Actor, table: NewTable, source: ImportSource, csv: CsvOptions): Promise<Job> {
+  /** The same from another source. Whether that is there shows when it runs, too. */
+  async createFrom(actor: Actor, table: NewTable, source: ImportSource, csv: CsvOptions = {}): Promise<Job> {
     requireNames(table);
     requireBucketRight(actor, table.bucketId, 'write');
     const tableId = `${table.bucketId}.${table.name}`;

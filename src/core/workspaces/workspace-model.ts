@@ -1,3 +1,5 @@
+import type { Filter } from '../../lib/filter.ts';
+
 /** `creating` and `deleting` are written before the backend is asked, so that a crash leaves no orphan there. */
 export type WorkspaceState = 'creating' | 'active' | 'deleting';
 
@@ -6,6 +8,55 @@ export type WorkspaceState = 'creating' | 'active' | 'deleting';
  * manages buckets sees it.
  */
 export type WorkspaceHolder = 'token' | 'project';
+
+/** A column of a load: where it comes from and what it becomes. */
+export type LoadColumn = {
+  source: string;
+  destination: string;
+  /** In the words of the backend; without one it is text. */
+  type: string | null;
+  length: string | null;
+  nullable: boolean;
+  emptyAsNull: boolean;
+};
+
+/** A table of Storage on its way into a workspace. */
+export type TableLoadWish = {
+  tableId: string;
+  destination: string;
+  /** `append`: into what is there; rows of the same primary key are replaced. */
+  mode: 'create' | 'replace' | 'append';
+  /** All columns as text when it is empty. */
+  columns: LoadColumn[];
+  /** Of the new table, by the names it has there. */
+  primaryKey: string[];
+  filter: Filter | null;
+  /** ISO 8601. */
+  changedSince: string | null;
+  changedUntil: string | null;
+  limit: number | null;
+};
+
+/** `input` of jobs of the kind workspace-load. */
+export type WorkspaceLoadInput = {
+  backend: string;
+  workspaceId: number;
+  /** Whether what is in the workspace stays. */
+  keep: boolean;
+  tables: TableLoadWish[];
+};
+
+/** `input` of jobs of the kind workspace-export: a table of a workspace into a stored file. */
+export type WorkspaceExportInput = {
+  backend: string;
+  workspaceId: number;
+  object: string;
+  fileName: string;
+  gzip: boolean;
+};
+
+/** `input` of jobs of the kind workspace-objects-drop. */
+export type ObjectsDropInput = { backend: string; workspaceId: number; objects: string[] };
 
 /** A database of its own with one login, made for one token and one purpose. */
 export type Workspace = {

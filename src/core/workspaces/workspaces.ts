@@ -1,5 +1,5 @@
 import type { Database, Transaction } from '../../db/database.ts';
-import type { Provisioner, Provisioners, Space } from '../../drivers/provisioners/contract.ts';
+import type { Provisioner, Provisioners, Space, SpaceTables } from '../../drivers/provisioners/contract.ts';
 import { type Clock, systemClock } from '../../lib/clock.ts';
 import { randomToken } from '../../lib/ids.ts';
 import type { NewEvent } from '../events/event-model.ts';
@@ -33,6 +33,8 @@ const MAX_ATTEMPTS = 5;
 const PASSWORD_BYTES = 24;
 
 export type WorkspaceView = { workspace: Workspace; login: WorkspaceLogin };
+/** The way to what is in a workspace. */
+export type OpenWorkspace = { workspace: Workspace; space: Space; schema: string; tables: SpaceTables };
 
 /**
  * Databases that people and programs log in to by themselves.
@@ -95,6 +97,16 @@ export class Workspaces {
   async describe(actor: Actor, key: WorkspaceKey): Promise<WorkspaceView> {
     const provisioner = this.#provisioner(key.backend);
     return this.#view(await this.#require(actor, key), provisioner);
+  }
+
+  /** For whoever moves rows in or out. */
+  async open(actor: Actor, key: WorkspaceKey): Promise<OpenWorkspace> {
+    const provisioner = this.#provisioner(key.backend);
+    const record = await this.#require(actor, key);
+    const { tables } = provisioner;
+    if (!tables) throw workspaceErrors.tablesUnsupported(key.backend);
+    const { schema, database } = provisioner.describe(record.name);
+    return { workspace: record, space: this.#space(record), schema: schema ?? database, tables };
   }
 
   /** Ends its sessions and removes it with everything in it. Once asked for it happens, even if the server dies now. */

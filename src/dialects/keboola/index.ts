@@ -29,6 +29,7 @@ import { registerTableUploadRoutes } from './storage/table-upload-routes.ts';
 import { registerTicketRoutes } from './storage/ticket-routes.ts';
 import { registerTokenRoutes } from './storage/token-routes.ts';
 import { registerWorkspaceRoutes } from './storage/workspace-routes.ts';
+import { registerWorkspaceTableRoutes } from './storage/workspace-table-routes.ts';
 import { registerSyrupJobRoutes } from './syrup/job-routes.ts';
 import { registerProvisioningRoutes } from './syrup/provisioning-routes.ts';
 import { registerRunRoutes } from './syrup/run-routes.ts';
@@ -54,6 +55,7 @@ const STORAGE_ROUTES: readonly Register[] = [
   registerConfigurationRoutes,
   registerConfigurationRowRoutes,
   registerWorkspaceRoutes,
+  registerWorkspaceTableRoutes,
 ];
 const MANAGE_ROUTES: readonly Register[] = [registerManageRoutes];
 const SERVICE_ROUTES: Readonly<Record<string, readonly Register[]>> = {

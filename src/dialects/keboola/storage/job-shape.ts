@@ -11,6 +11,11 @@ import type {
 } from '../../../core/tables/table-model.ts';
 import type { AlterInput } from '../../../core/tables/table-structure.ts';
 import type { DeprovisionInput, ProvisionInput, ProvisionResult } from '../../../core/workspaces/workspace-jobs.ts';
+import type {
+  ObjectsDropInput,
+  WorkspaceExportInput,
+  WorkspaceLoadInput,
+} from '../../../core/workspaces/workspace-model.ts';
 import type { Json } from '../../../lib/json.ts';
 import { clientHostOf } from '../client-host.ts';
 import type { KeboolaDeps } from '../deps.ts';
@@ -141,6 +146,33 @@ const OPERATIONS: Partial<Record<JobKind, Operation>> = {
     params: (job) => ({ workspaceId: inputOf<DeprovisionInput>(job).workspaceId, queue: 'main' }),
     results: nothing,
   },
+  'workspace-load': {
+    name: 'workspaceLoad',
+    hasTable: false,
+    params: (job) => {
+      const { workspaceId, keep, tables } = inputOf<WorkspaceLoadInput>(job);
+      return { workspaceId, preserve: keep, input: tables.map(loadParams), queue: 'main' };
+    },
+    results: nothing,
+  },
+  'workspace-export': {
+    name: 'workspaceTableExport',
+    hasTable: false,
+    params: (job) => {
+      const { workspaceId, object, fileName, gzip } = inputOf<WorkspaceExportInput>(job);
+      return { workspaceId, tableName: object, fileName, fileType: 'csv', gzip, queue: 'main' };
+    },
+    results: (job) => ({ file: { id: resultOf<{ fileId: number }>(job).fileId } }),
+  },
+  'workspace-objects-drop': {
+    name: 'workspaceBatchDeleteObjects',
+    hasTable: false,
+    params: (job) => {
+      const { workspaceId, objects } = inputOf<ObjectsDropInput>(job);
+      return { workspaceId, objects, queue: 'main' };
+    },
+    results: nothing,
+  },
   'rows-delete': {
     name: 'tableRowsDelete',
     hasTable: true,
@@ -236,7 +268,33 @@ function csvParams({ delimiter, enclosure, escapedBy }: LoadInput['csv']): Recor
   return { delimiter, enclosure, escapedBy };
 }
 
+function loadParams({
+  tableId,
+  destination,
+  mode,
+  columns,
+  limit,
+  changedSince,
+  changedUntil,
+}: WorkspaceLoadInput['tables'][number]) {
+  return {
+    source: tableId,
+    destination,
+    loadType: 'COPY',
+    incremental: mode === 'append',
+    overwrite: mode === 'replace',
+    columns: columns.map(({ emptyAsNull, ...column }) => ({ ...column, convertEmptyValuesToNull: emptyAsNull })),
+    rows: limit,
+    changedSince,
+    changedUntil,
+  };
+}
+
 function sourceParams(source: LoadInput['source']): Record<string, unknown> {
+  if (source.kind === 'workspace') {
+    const { workspaceId, object } = source;
+    return { workspaceId, dataObject: object, tableName: object, type: 'workspace' };
+  }
   return source.kind === 'file' ? { fileId: String(source.fileId), type: 'file' } : { type: source.kind };
 }
 

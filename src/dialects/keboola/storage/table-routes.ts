@@ -13,6 +13,7 @@ import {
   requireRfcFormat,
   UnbuiltLoadOptions,
 } from './unbuilt-options.ts';
+import { toWorkspaceSource, WorkspaceSourceBody } from './workspace-source.ts';
 
 const BucketParams = Type.Object({ bucketId: Type.String() });
 const TableParams = Type.Object({ tableId: Type.String() });
@@ -36,7 +37,7 @@ const NewTableBody = Type.Object({
   dataFileId: Type.Optional(Type.Integer()),
   ...Csv,
   snapshotId: Type.Optional(Type.Unknown()),
-  dataWorkspaceId: Type.Optional(Type.Unknown()),
+  ...WorkspaceSourceBody,
   sourceTableId: Type.Optional(Type.Unknown()),
 });
 
@@ -48,7 +49,7 @@ const ImportBody = Type.Object(
     withoutHeaders: Type.Optional(Type.Boolean()),
     ignoredLinesCount: Type.Optional(Type.Integer({ minimum: 0 })),
     ...UnbuiltLoadOptions,
-    dataWorkspaceId: Type.Optional(Type.Unknown()),
+    ...WorkspaceSourceBody,
   },
   { 'x-code': 'table.invalid' },
 );
@@ -109,15 +110,7 @@ export function registerTableRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
     '/buckets/:bucketId/tables-async',
     { schema: { summary: 'Make a table from an uploaded CSV file', params: BucketParams, body: NewTableBody } },
     async (request, reply) => {
-      const {
-        name = '',
-        displayName,
-        primaryKey,
-        dataFileId,
-        snapshotId,
-        dataWorkspaceId,
-        sourceTableId,
-      } = request.body;
+      const { name = '', displayName, primaryKey, dataFileId, snapshotId, sourceTableId } = request.body;
       if (Array.isArray(primaryKey) || (typeof primaryKey === 'object' && primaryKey !== null)) {
         throw new AppError(
           'invalid',
@@ -125,8 +118,15 @@ export function registerTableRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
           'Primary key must be a text of column names with commas between.',
         );
       }
-      if ((snapshotId ?? dataWorkspaceId ?? sourceTableId) !== undefined) {
-        throw errors.optionNotImplemented('tables from snapshots, workspaces and earlier states');
+      if ((snapshotId ?? sourceTableId) !== undefined) {
+        throw errors.optionNotImplemented('tables from snapshots and earlier states');
+      }
+      const rows = toWorkspaceSource(request.body);
+      if (rows) {
+        const table = { bucketId: request.params.bucketId, name, displayName, primaryKey: parseList(primaryKey) };
+        const job = await tables.createFrom(request.actor, table, rows);
+        reply.code(202);
+        return shapeJob(request, deps, job);
       }
       if (dataFileId === undefined)
         throw new AppError('invalid', 'table.invalid', 'The parameter "dataFileId" is required.');
@@ -187,6 +187,12 @@ export function registerTableRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
     async (request, reply) => {
       const { dataFileId, incremental, withoutHeaders, ignoredLinesCount } = request.body;
       refuseUnbuiltLoadOptions(request.body);
+      const rows = toWorkspaceSource(request.body);
+      if (rows) {
+        const job = await tables.importFrom(request.actor, request.params.tableId, rows, { incremental });
+        reply.code(202);
+        return shapeJob(request, deps, job);
+      }
       if (dataFileId === undefined)
         throw new AppError('invalid', 'table.invalid', 'The parameter "dataFileId" is required.');
       const job = await tables.import(request.actor, request.params.tableId, {

@@ -13,7 +13,6 @@ test('an option that is not built is refused by name, one without effect is take
     ['POST', 'import-async', { dataFileId: 1, deduplicationStrategy: 'insert' }, 501, /deduplicationStrategy insert/],
     ['POST', 'import-async', { dataFileId: 1, deduplicationStrategy: 'odd' }, 400, /deduplicationStrategy/],
     ['POST', 'import-async', { dataFileId: 1, treatValuesAsNull: ['NULL'] }, 501, /treatValuesAsNull/],
-    ['POST', 'import-async', { dataWorkspaceId: 1, dataObject: 'o' }, 501, /workspace/],
     ['POST', 'import', { dataString: 'x', deduplicationStrategy: 'insert' }, 501, /deduplicationStrategy insert/],
     ['POST', 'import', { dataString: 'x', useTimestampFromDataFile: 1 }, 501, /useTimestampFromDataFile/],
     ['POST', 'export-async', { format: 'json' }, 501, /format json/],

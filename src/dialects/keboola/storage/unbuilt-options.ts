@@ -16,11 +16,9 @@ type LoadOptions = {
   deduplicationStrategy?: string | undefined;
   useTimestampFromDataFile?: boolean | undefined;
   treatValuesAsNull?: string[] | undefined;
-  dataWorkspaceId?: unknown;
 };
 
 export function refuseUnbuiltLoadOptions(options: LoadOptions): void {
-  if (options.dataWorkspaceId !== undefined) throw errors.optionNotImplemented('import from a workspace');
   if (options.deduplicationStrategy === 'insert') throw errors.optionNotImplemented('deduplicationStrategy insert');
   if (options.useTimestampFromDataFile) throw errors.optionNotImplemented('useTimestampFromDataFile');
   // The empty text alone is what clients send anyway, and in tables of texts it stays an empty text.

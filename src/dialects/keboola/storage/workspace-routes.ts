@@ -8,7 +8,7 @@ import type { KeboolaApp, KeboolaDeps } from '../deps.ts';
 import { shapeJob } from './job-shape.ts';
 import { toStorageWorkspace, WORKSPACE_BACKENDS } from './workspace-shape.ts';
 
-const WorkspaceParams = Type.Object({ workspaceId: Type.String() });
+export const WorkspaceParams = Type.Object({ workspaceId: Type.String() });
 const ConfigurationParams = Type.Object({ componentId: Type.String(), configurationId: Type.String() });
 const AsyncQuery = Type.Object({
   async: Type.Optional(Type.Boolean({ description: '202 with a job instead of the outcome' })),
@@ -26,7 +26,7 @@ type NewWorkspaceRequest = {
   statementTimeoutSeconds?: number | undefined;
 };
 
-const BACKEND = WORKSPACE_BACKENDS.redshift ?? '';
+export const BACKEND = WORKSPACE_BACKENDS.redshift ?? '';
 const SHOWN = 'The password is told by the making (without `async`) and by a reset, never again.';
 
 /** Databases of the project that people and programs log in to. */
@@ -155,7 +155,10 @@ function backendOf(body: NewWorkspaceRequest): string {
 }
 
 /** Errors name the workspace as it was asked for. */
-async function found<T>(id: string, act: (key: { id: number } & WorkspaceKey) => Promise<T>): Promise<T> {
+export async function found<T>(
+  id: string,
+  act: (key: Extract<WorkspaceKey, { id: number }>) => Promise<T>,
+): Promise<T> {
   const missing = () => new AppError('not-found', 'workspace.not-found', `Workspace "${id}" not found.`);
   if (!/^\d{1,15}$/.test(id)) throw missing();
   return act({ backend: BACKEND, id: Number(id), among: 'visible' }).catch((error: unknown) => {

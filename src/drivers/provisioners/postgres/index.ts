@@ -10,6 +10,7 @@ import type { Provisioner, Space, SpaceState } from '../contract.ts';
 import { backendDown, patiently as patientlyFor, sessionsStay } from '../outage.ts';
 import { ensureCertificate } from './certificate.ts';
 import { isVerifierOf, scramVerifier } from './scram.ts';
+import { spaceTables } from './space-tables.ts';
 import { TEMPLATE, TEMPLATE_STATEMENTS } from './template.ts';
 
 export type PostgresProvisionerOptions = {
@@ -68,6 +69,7 @@ class PostgresProvisioner implements Provisioner {
   readonly #options: PostgresProvisionerOptions;
   #running: Promise<Running> | undefined;
   #isClosed = false;
+  readonly tables = spaceTables(async ({ name, password }) => ({ ...(await this.address()), name, password }));
 
   constructor(options: PostgresProvisionerOptions) {
     this.#options = options;
