@@ -19,9 +19,10 @@ import { composeCore } from './platform/compose-core.ts';
 import { closeProvisioners, composeProvisioners } from './platform/compose-provisioners.ts';
 import { composeSweepers, composeWorker } from './platform/compose-worker.ts';
 import { encryptionKey, ensureCredentials, lockData, openScratch, saveCredentials } from './platform/data-directory.ts';
+import { createDispatcher } from './runner/dispatcher.ts';
 import { createScheduler } from './runner/scheduler.ts';
 
-/** The dispatcher has nothing to do yet; the engine runs as children of whoever needs it. */
+/** The engine runs as children of whoever needs it. */
 export const ROLES = ['http', 'worker', 'scheduler', 'dispatcher', 'engine'] as const;
 export type Role = (typeof ROLES)[number];
 
@@ -50,7 +51,8 @@ export type Platform = {
 /** Work and requests first, then what they stand on. Their sum is below the ten seconds that are promised. */
 const STOP_MS = {
   scheduler: 200,
-  worker: 3200,
+  dispatcher: 200,
+  worker: 3000,
   sandboxes: 300,
   runtime: 100,
   http: 1000,
@@ -176,6 +178,12 @@ async function open(options: PlatformOptions, log: Logger, lifecycle: Lifecycle)
     const scheduler = createScheduler({ occurrences, schedules, clock: systemClock, log });
     scheduler.start();
     lifecycle.onStop('scheduler', STOP_MS.scheduler, () => scheduler.stop());
+  }
+  if (roles.includes('dispatcher')) {
+    const { dispatcher, triggers, firings } = core;
+    const loops = createDispatcher({ dispatcher, triggers, firings, clock: systemClock, log });
+    loops.start();
+    lifecycle.onStop('dispatcher', STOP_MS.dispatcher, () => loops.stop());
   }
   lifecycle.onStop('readiness', 100, () => {
     state = { ready: false, reason: 'stopping' };

@@ -30,12 +30,12 @@ export function buildProgram(): Command {
     .option(
       '--roles <list>',
       'http, worker, scheduler, dispatcher, engine; commas between them',
-      'http,worker,scheduler',
+      'http,worker,scheduler,dispatcher',
     )
     .addHelpText(
       'after',
       '\nWithout DATABASE_URL the embedded database allows one process only. Processes on several machines also need one\n' +
-        'shared data directory. The role dispatcher is accepted but has nothing to run yet; engine processes are\n' +
+        'shared data directory. The dispatcher starts the jobs of triggers; engine processes are\n' +
         'started by the role that needs them.',
     )
     .action(async (options) => (await import('./serve.ts')).serve(options));

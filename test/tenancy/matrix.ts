@@ -42,6 +42,13 @@ const oneRow = (ids: Ids) => ({ ...one(ids), rowId: ids.rowId });
 const runUrl = { component: COMPONENT, tag: '1' };
 const runBody = { body: (ids: Ids) => ({ config: ids.configurationId }) };
 const metadataBody = () => ({ provider: 'user', metadata: [{ key: 'k', value: 'v' }] });
+const triggerBody = (runWithTokenId: string, tableId: string) => ({
+  runWithTokenId,
+  component: COMPONENT,
+  configurationId: 'c',
+  coolDownPeriodMinutes: 5,
+  tableIds: [tableId],
+});
 const named = () => ({ name: 'n' });
 
 const WORKSPACES = 'redshift-workspace';
@@ -116,6 +123,14 @@ export const MATRIX: Record<string, Call> = {
   [`GET ${storage}/dev-branches`]: none,
   [`GET ${storage}/dev-branches/:branchId`]: { params: ({ branchId }) => ({ branchId }) },
 
+  [`GET ${storage}/triggers`]: none,
+  [`POST ${storage}/triggers`]: { body: ({ tokenId, tableId }) => triggerBody(tokenId, tableId) },
+  [`GET ${storage}/triggers/:triggerId`]: { params: ({ triggerId }) => ({ triggerId }) },
+  [`PUT ${storage}/triggers/:triggerId`]: {
+    params: ({ triggerId }) => ({ triggerId }),
+    body: () => ({ coolDownPeriodMinutes: 9 }),
+  },
+  [`DELETE ${storage}/triggers/:triggerId`]: { params: ({ triggerId }) => ({ triggerId }) },
   [`GET ${storage}/buckets`]: { query: () => 'include=metadata' },
   [`POST ${storage}/buckets`]: { body: () => ({ name: 'of-b', stage: 'in' }) },
   [`GET ${storage}/buckets/:bucketId`]: { params: ({ bucketId }) => ({ bucketId }), query: () => 'include=columns' },

@@ -39,7 +39,8 @@ export type Ids = Record<
   | 'scheduleId'
   | 'scheduleTraceId'
   | 'traceId'
-  | 'endpointName',
+  | 'endpointName'
+  | 'triggerId',
   string
 >;
 
@@ -91,6 +92,13 @@ export async function seedTenant(server: KeboolaServer, token: string): Promise<
   });
   const sqlWorkspace = await make<{ id: number }>('POST', `${storage}/workspaces`, {});
   const plainToken = await make('POST', `${storage}/tokens`, { description: MARKER });
+  const trigger = await make('POST', `${storage}/triggers`, {
+    runWithTokenId: plainToken.id,
+    component: MARKER,
+    configurationId: configuration.id,
+    coolDownPeriodMinutes: 5,
+    tableIds: [table.id],
+  });
   const { syncano } = server.credentials;
   const below = `/v1.1/instances/${syncano.instance}`;
   const makeBelow = async (path: string, payload: object): Promise<{ id: number }> => {
@@ -128,6 +136,7 @@ export async function seedTenant(server: KeboolaServer, token: string): Promise<
     scheduleTraceId: String(fired?.jobId),
     traceId: String(trace.id),
     endpointName: endpoint.name,
+    triggerId: trigger.id,
     tokenId: plainToken.id,
     branchId: String(actor.branchId),
     bucketId: bucket.id,
@@ -218,4 +227,5 @@ export const UNKNOWN: Ids = {
   scheduleTraceId: '987654338',
   traceId: '987654336',
   endpointName: 'no-such-endpoint',
+  triggerId: '987654350',
 };

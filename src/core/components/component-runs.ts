@@ -68,11 +68,11 @@ export class ComponentRuns {
     });
   }
 
-  /** The run of a schedule, within the scheduler's transaction. It waits for the one before, if that still runs. */
-  async startScheduled(tx: Transaction, actor: Actor, { schedule, dedupeKey }: Occurrence): Promise<Start> {
-    const { mode, tag, rowIds } = schedule.input;
+  /** The run of a schedule or a trigger, within the scheduler's transaction. It waits for the one before, if that still runs. */
+  async startScheduled(tx: Transaction, actor: Actor, { target, input, dedupeKey }: Occurrence): Promise<Start> {
+    const { mode, tag, rowIds } = input;
     const run: NewRun = {
-      ...schedule.target,
+      ...target,
       ...(Array.isArray(rowIds) && { rowIds: rowIds.map(String) }),
       ...(typeof tag === 'string' && { tag }),
       ...(mode === 'debug' && { mode }),

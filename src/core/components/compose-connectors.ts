@@ -1,11 +1,14 @@
 import type { Database } from '../../db/database.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { EventDispatcher } from '../events/dispatcher.ts';
 import type { Events } from '../events/events.ts';
 import type { Identity } from '../identity/identity.ts';
 import type { Jobs } from '../jobs/jobs.ts';
-import { Occurrences, type Starter } from '../schedules/occurrences.ts';
+import { Occurrences, type Starter, type Starters } from '../schedules/occurrences.ts';
 import { Schedules } from '../schedules/schedules.ts';
 import type { Secrets } from '../secrets/secrets.ts';
+import { Firings } from '../triggers/firings.ts';
+import { Triggers } from '../triggers/triggers.ts';
 import { ComponentRuns } from './component-runs.ts';
 import type { Components } from './components.ts';
 import type { Configurations } from './configurations.ts';
@@ -34,15 +37,16 @@ export function composeConnectors(parts: ConnectorParts) {
   const connections = new Connections({ ...parts, schedules });
   const syncs = new Syncs({ ...parts, connectors, connections });
   const runs = new ComponentRuns({ ...parts, syncs });
-  const occurrences = new Occurrences({
-    ...parts,
-    starters: {
-      byComponent: {
-        ...parts.starters,
-        [CONNECTION_COMPONENT]: (tx, actor, occurrence) => syncs.startScheduled(tx, actor, occurrence),
-      },
-      other: (tx, actor, occurrence) => runs.startScheduled(tx, actor, occurrence),
+  const starters: Starters = {
+    byComponent: {
+      ...parts.starters,
+      [CONNECTION_COMPONENT]: (tx, actor, occurrence) => syncs.startScheduled(tx, actor, occurrence),
     },
-  });
-  return { connectors, connections, syncs, runs, schedules, occurrences };
+    other: (tx, actor, occurrence) => runs.startScheduled(tx, actor, occurrence),
+  };
+  const occurrences = new Occurrences({ ...parts, starters });
+  const triggers = new Triggers(parts);
+  const firings = new Firings({ ...parts, starters });
+  const dispatcher = new EventDispatcher({ db: parts.db, consumers: [triggers.consumer()] });
+  return { connectors, connections, syncs, runs, schedules, occurrences, triggers, firings, dispatcher };
 }

@@ -86,11 +86,11 @@ export class Syncs {
    * The sync of a schedule, within the scheduler's transaction. One job per connection at a time: a time that comes
    * while one is under way is left out. An interval counts from the beginning of the last sync, whoever asked for that.
    */
-  async startScheduled(tx: Transaction, actor: Actor, { schedule, now }: Occurrence): Promise<Start> {
-    const { configurationId: id } = schedule.target;
+  async startScheduled(tx: Transaction, actor: Actor, { target, schedule, now }: Occurrence): Promise<Start> {
+    const { configurationId: id } = target;
     await this.#assertCanRun(actor, id, tx);
     if ((await this.#unfinished(actor, id, tx)).length > 0) return STILL_RUNNING;
-    if (schedule.recurrence.type === 'interval') {
+    if (schedule?.recurrence.type === 'interval') {
       const [last] = await this.#jobs.list(actor, syncsOf(id), { limit: 1 }, tx);
       const until = last && new Date(beginOf(last, schedule).getTime() + schedule.recurrence.seconds * 1000);
       if (until && until > now) return { outcome: 'postponed', until };

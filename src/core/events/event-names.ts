@@ -75,6 +75,11 @@ export const EVENT_NAMES = {
   'schedule.skipped': 'A schedule was due and left the time out, for a reason that is not the one of the time before.',
   'schedule.not-started': 'A schedule was due and its job could not be made, for a reason that is new.',
   'schedule.stopped': 'What a schedule runs, or its token, is gone; it is not due any more.',
+  'trigger.created': 'A trigger was made.',
+  'trigger.changed': 'A trigger was changed.',
+  'trigger.deleted': 'A trigger was deleted.',
+  'trigger.not-started': 'Tables changed and the job of their trigger could not be made, for a reason that is new.',
+  'trigger.stopped': 'The token a trigger runs with is gone; it waits for nothing any more.',
   'job.created': 'A job was put into the queue.',
   'job.stopping': 'A running job was asked to stop.',
   'job.finished': 'A job came to its final state.',
@@ -82,3 +87,16 @@ export const EVENT_NAMES = {
 } as const satisfies Record<string, string>;
 
 export type EventName = keyof typeof EVENT_NAMES;
+
+/** Those that consumers of the log may wait for: each of them wakes the dispatchers. */
+export const DISPATCHED_EVENTS = [
+  'table.created',
+  'table.imported',
+  'table.rows-deleted',
+  'table.column-added',
+  'table.column-deleted',
+] as const satisfies readonly EventName[];
+export type DispatchedEventName = (typeof DISPATCHED_EVENTS)[number];
+
+/** Of the database's notifications. */
+export const DISPATCHED_CHANNEL = 'events';

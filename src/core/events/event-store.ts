@@ -2,7 +2,7 @@ import type { Db } from '../../db/database.ts';
 import { type FilterColumn, filterToSql } from '../../db/filter-sql.ts';
 import { type Sql, sql } from '../../db/sql.ts';
 import type { Event, EventQuery, NewEvent } from './event-model.ts';
-import type { EventName } from './event-names.ts';
+import { DISPATCHED_CHANNEL, DISPATCHED_EVENTS, type EventName } from './event-names.ts';
 
 /** Where an event stands in the log; see migrations/0002 for why the id alone would not do. */
 export type EventPosition = { xid: string; id: number };
@@ -38,6 +38,7 @@ const COLUMNS = sql`id, uuid, project_id, branch_id, name, component, type, mess
   remote_address, user_agent, created_at`;
 
 export async function insertEvent(db: Db, uuid: string, event: NewEvent): Promise<Event> {
+  const isDispatched = (DISPATCHED_EVENTS as readonly EventName[]).includes(event.name);
   const row = await db.one<EventRow>(sql`
     insert into events (uuid, project_id, branch_id, name, component, type, message, description, object_type, object_id,
       object_name, configuration_id, run_id, token_id, token_name, params, results, performance, duration_seconds,
@@ -47,7 +48,7 @@ export async function insertEvent(db: Db, uuid: string, event: NewEvent): Promis
       ${text(event.objectName)}, ${text(event.configurationId)}, ${text(event.runId)}, ${event.token?.id ?? null},
       ${text(event.token?.name)}, ${json(event.params)}, ${json(event.results)}, ${json(event.performance)},
       ${event.durationSeconds ?? null}, ${text(event.origin?.address)}, ${text(event.origin?.userAgent)})
-    returning ${COLUMNS}`);
+    returning ${COLUMNS}${isDispatched ? sql`, pg_notify(${DISPATCHED_CHANNEL}, '')` : sql.empty}`);
   if (!row) throw new Error('insert returned no row');
   return toEvent(row);
 }
@@ -69,6 +70,14 @@ export async function findEvent(
   const by = 'uuid' in key ? sql`uuid = ${key.uuid}` : sql`id = ${key.id}`;
   const row = await db.one<EventRow>(sql`select ${COLUMNS} from events where project_id = ${projectId} and ${by}`);
   return row && toEvent(row);
+}
+
+/** By their numbers, over all projects, in the order of the log. */
+export async function findEvents(db: Db, ids: number[]): Promise<Event[]> {
+  const rows = await db.query<EventRow>(
+    sql`select ${COLUMNS} from events where id = any(${ids}::bigint[]) order by xid, id`,
+  );
+  return rows.map(toEvent);
 }
 
 export async function findPosition(
@@ -139,8 +148,13 @@ export async function rebaseAfterRestore(db: Db): Promise<number> {
     select exists (
       select from projects p cross join lateral (
         select xid from events where project_id = p.id order by xid desc, id desc limit 1) newest
-      where newest.xid >= pg_snapshot_xmax(pg_current_snapshot())) as ahead`);
+      where newest.xid >= pg_snapshot_xmax(pg_current_snapshot()))
+      or exists (select from event_cursors where xid > pg_snapshot_xmax(pg_current_snapshot())) as ahead`);
   if (!ahead?.ahead) return 0;
+  // What a consumer has not done yet is still to come in the new order: some of it may come twice, none is left out.
+  await db.query(sql`
+    update event_cursors c set xid = '3', id = coalesce(
+      (select min(e.id) - 1 from events e where (e.xid, e.id) > (c.xid, c.id)), (select max(id) from events), 0)`);
   const rows = await db.query(sql`update events set xid = '3' where xid > '3' returning id`);
   return rows.length;
 }

@@ -74,7 +74,7 @@ export class Events {
 
   /** Called once at start; see the store for what it repairs. Returns how many events it touched. */
   async repairAfterRestore(): Promise<number> {
-    return rebaseAfterRestore(this.#db);
+    return this.#db.transaction((tx) => rebaseAfterRestore(tx));
   }
 
   async #position(actor: Actor, id: string): Promise<EventPosition> {

@@ -12,6 +12,13 @@ export const identityErrors = {
   credentialNotFound: (kind: string) =>
     new AppError('not-found', 'token.not-found', `There is no credential of kind "${kind}".`),
   masterToken: (what: string) => new AppError('invalid', 'token.master', `Master token cannot be ${what}.`),
+  usedByTrigger: (componentId: string, configurationId: string) =>
+    new AppError(
+      'invalid',
+      'token.used-by-trigger',
+      "Cannot delete token, because it's used for event trigger inside component " +
+        `"${componentId}" with configuration id "${configurationId}"`,
+    ),
   expirationTooShort: () =>
     new AppError('invalid', 'token.expiration-too-short', 'Minimal expiration must be greater or equal to 1 second(s)'),
   invalidPermissions: (bucketId: string, right: string) =>

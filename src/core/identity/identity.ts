@@ -24,6 +24,7 @@ import {
   findBranch,
   findToken,
   findTokenBySecret,
+  findTriggerOfToken,
   insertToken,
   type KnownToken,
   listCredentials,
@@ -163,6 +164,12 @@ export class Identity {
     return this.#actorOf(token, call);
   }
 
+  /** A token of the project that jobs can be left to run with, if it is valid. */
+  async findJobToken(db: Db, actor: Actor, tokenId: number): Promise<Token | undefined> {
+    const token = await findToken(db, actor.projectId, tokenId);
+    return token && this.#isUsable(token) ? token : undefined;
+  }
+
   /** The same actor, working in another branch of its project. */
   async selectBranch(actor: Actor, branch: number | 'default', db: Db = this.#db): Promise<Actor> {
     if (branch === actor.branchId || (branch === 'default' && actor.isDefaultBranch)) return actor;
@@ -241,7 +248,10 @@ export class Identity {
     await this.#db.transaction(async (tx) => {
       const token = await this.#require(tx, actor.projectId, id);
       if (token.isMaster) throw identityErrors.masterToken('deleted');
+      // Deleted first: a trigger that is being made with it either is seen here, or finds no token.
       await deleteToken(tx, id);
+      const trigger = await findTriggerOfToken(tx, actor.projectId, id);
+      if (trigger) throw identityErrors.usedByTrigger(trigger.componentId, trigger.configurationId);
       await this.forget(tx);
       await this.#report(tx, actor, 'token.deleted', token, `Deleted token "${token.description}"`);
     });

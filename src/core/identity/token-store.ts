@@ -163,6 +163,17 @@ export async function deleteToken(db: Db, id: number): Promise<void> {
   await db.query(sql`delete from tokens where id = ${id}`);
 }
 
+/** Some trigger that runs with the token. */
+export async function findTriggerOfToken(
+  db: Db,
+  projectId: number,
+  tokenId: number,
+): Promise<{ componentId: string; configurationId: string } | undefined> {
+  return db.one(sql`
+    select component_id as "componentId", configuration_id as "configurationId" from triggers
+    where project_id = ${projectId} and run_with_token_id = ${tokenId} order by id limit 1`);
+}
+
 export async function deleteExpiredBearers(db: Db, applicationId: number, now: Date): Promise<void> {
   await db.query(
     sql`delete from tokens where kind = 'bearer' and creator_token_id = ${applicationId} and expires_at <= ${now}`,

@@ -4,7 +4,7 @@ import { AppError, toAppError } from '../errors.ts';
 import type { Events } from '../events/events.ts';
 import type { Actor } from '../identity/actor.ts';
 import type { Identity } from '../identity/identity.ts';
-import type { Schedule } from './schedule-model.ts';
+import type { Schedule, ScheduleInput, ScheduleTarget } from './schedule-model.ts';
 import { claimAgain, claimDue, findNextDue, moveOn } from './schedule-store.ts';
 import { nextTime } from './schedule-times.ts';
 import { scheduleEvent } from './schedules.ts';
@@ -18,8 +18,10 @@ export type Start =
   | { outcome: 'postponed'; until: Date };
 
 export type Occurrence = {
-  schedule: Schedule;
-  dueAt: Date;
+  target: ScheduleTarget;
+  input: ScheduleInput;
+  /** Undefined where it is no schedule that is due, but a change of tables that somebody waits for. */
+  schedule: Schedule | undefined;
   now: Date;
   /** The same for this time of this schedule whoever asks, and for no other. */
   dedupeKey: string;
@@ -99,7 +101,7 @@ export class Occurrences {
   async #start(tx: Transaction, schedule: Schedule, now: Date): Promise<Handled> {
     const { identity, starters } = this.#parts;
     const dueAt = schedule.nextRunAt ?? now;
-    const { projectId, branchId, token, target, isEnabled, problem } = schedule;
+    const { projectId, branchId, token, target, input, isEnabled, problem } = schedule;
     const lagMs = now.getTime() - dueAt.getTime();
     if (schedule.lastDueAt?.getTime() === dueAt.getTime()) {
       // Somebody with a clock that is behind has changed the schedule, and reckoned the time that was just handled.
@@ -108,11 +110,8 @@ export class Occurrences {
       return { schedule, dueAt, lagMs, outcome: 'skipped' };
     }
     const actor = await identity.actorForJob({ projectId, branchId, token, runId: undefined, origin: {} }, tx);
-    const starter = Object.hasOwn(starters.byComponent, target.componentId)
-      ? starters.byComponent[target.componentId]
-      : undefined;
     const dedupeKey = `schedule:${schedule.id}:${dueAt.toISOString()}`;
-    const start = await (starter ?? starters.other)(tx, actor, { schedule, dueAt, now, dedupeKey });
+    const start = await startOccurrence(starters, tx, actor, { target, input, schedule, now, dedupeKey });
     const done = { schedule, dueAt, lagMs, outcome: start.outcome };
     if (start.outcome === 'postponed') {
       // The same moment again would be a loop.
@@ -175,6 +174,18 @@ export class Occurrences {
       token: { id: token.id, name: token.description },
     });
   }
+}
+
+/** Makes the job in the way of its component. */
+export async function startOccurrence(
+  { byComponent, other }: Starters,
+  tx: Transaction,
+  actor: Actor,
+  occurrence: Occurrence,
+): Promise<Start> {
+  const { componentId } = occurrence.target;
+  const starter = Object.hasOwn(byComponent, componentId) ? byComponent[componentId] : undefined;
+  return (starter ?? other)(tx, actor, occurrence);
 }
 
 /** What a schedule runs, or in whose name, is not there any more: trying again makes no sense until somebody acts. */

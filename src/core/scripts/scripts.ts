@@ -108,22 +108,26 @@ export class Scripts {
    * The run of a schedule, within the scheduler's transaction. Runs may overlap; but while one has not even begun, nobody
    * can keep up, and another would only wait behind it.
    */
-  async startScheduled(tx: Transaction, actor: Actor, { schedule, dedupeKey }: Occurrence): Promise<Start> {
-    const { configurationId } = schedule.target;
-    const { version } = await this.#configurations.get(actor, schedule.target, tx).catch(asNotFound);
-    if (schedule.lastJobId !== undefined) {
+  async startScheduled(
+    tx: Transaction,
+    actor: Actor,
+    { target, input, schedule, dedupeKey }: Occurrence,
+  ): Promise<Start> {
+    const { configurationId } = target;
+    const { version } = await this.#configurations.get(actor, target, tx).catch(asNotFound);
+    if (schedule?.lastJobId !== undefined) {
       const queued: JobFilter = { ids: [schedule.lastJobId], statuses: ['created', 'waiting'] };
       const [waiting] = await this.#jobs.list(actor, queued, { limit: 1 }, tx);
       if (waiting) return { outcome: 'skipped', reason: 'the run before has not begun yet' };
     }
-    const caller = scheduleCaller(schedule.id);
+    const caller = schedule ? scheduleCaller(schedule.id) : ownCaller(Number(configurationId));
     const job = await this.#jobs.createIn(tx, actor, {
       kind: 'script',
       componentId: SCRIPT_COMPONENT,
       configurationId,
       objectId: callerKey(caller),
       dedupeKey,
-      input: { version, args: schedule.input.payload ?? {}, caller } satisfies ScriptRunInput,
+      input: { version, args: input.payload ?? {}, caller } satisfies ScriptRunInput,
     });
     return { outcome: 'started', jobId: job.id };
   }

@@ -53,6 +53,16 @@ export const KEBOOLA_CODES: Record<string, { code: string; status?: number }> = 
   'token.invalid-permissions': { code: 'storage.tokens.invalidPermissions' },
   'token.expiration-too-short': { code: 'storage.tokens.validation' },
 
+  'token.used-by-trigger': { code: 'storage.tokens.cannotDeleteDueToOrchestration' },
+
+  'trigger.not-found': { code: 'storage.triggers.notFound' },
+  'trigger.cool-down': { code: 'storage.triggers.validation' },
+  'trigger.token-unknown': { code: 'storage.triggers.validation' },
+  'trigger.token-expires': { code: 'storage.triggers.validation' },
+  'trigger.token-of-admin': { code: 'storage.triggers.validation' },
+  'trigger.no-tables': { code: 'storage.triggers.validation' },
+  'trigger.too-many-tables': { code: 'storage.triggers.validation' },
+
   'bucket.not-found': { code: 'storage.buckets.notFound' },
   'bucket.already-exists': { code: 'storage.buckets.alreadyExists' },
   'bucket.invalid': { code: 'storage.buckets.validation' },

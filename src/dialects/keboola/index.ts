@@ -28,6 +28,7 @@ import { registerTableStructureRoutes } from './storage/table-structure-routes.t
 import { registerTableUploadRoutes } from './storage/table-upload-routes.ts';
 import { registerTicketRoutes } from './storage/ticket-routes.ts';
 import { registerTokenRoutes } from './storage/token-routes.ts';
+import { registerTriggerRoutes } from './storage/trigger-routes.ts';
 import { registerWorkspaceRoutes } from './storage/workspace-routes.ts';
 import { registerWorkspaceTableRoutes } from './storage/workspace-table-routes.ts';
 import { registerSyrupJobRoutes } from './syrup/job-routes.ts';
@@ -51,6 +52,7 @@ const STORAGE_ROUTES: readonly Register[] = [
   registerFileRoutes,
   registerJobRoutes,
   registerEventRoutes,
+  registerTriggerRoutes,
   registerComponentRoutes,
   registerConfigurationRoutes,
   registerConfigurationRowRoutes,

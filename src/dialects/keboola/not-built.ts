@@ -58,8 +58,6 @@ export const NOT_BUILT: readonly NotBuilt[] = [
   ['GET PUT DELETE', '/merge-request/:id'],
   ['GET PUT POST', '/merge-request/:id/:act'],
 
-  ['GET POST', '/triggers'],
-  ['GET PUT DELETE', '/triggers/:id'],
   ['GET', '/stats'],
   ['GET', '/search/tables'],
   ['GET', '/search/component-configurations'],

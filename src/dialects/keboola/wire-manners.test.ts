@@ -175,7 +175,7 @@ test('an unknown route or method is 404, a known one that is not built 501', asy
     ['GET', '/manage/nothing', 'manage', 404],
     ['GET', '/v2/storage/workspaces/1/credentials', 'storage', 501],
     ['POST', '/v2/storage/branch/default/workspaces/1/input-mapping-load', 'storage', 501],
-    ['GET', '/v2/storage/triggers/', 'storage', 501],
+    ['GET', '/v2/storage/listings/', 'storage', 501],
     ['POST', '/v2/storage/buckets/in.c-x/table-aliases', 'storage', 501],
     ['POST', '/encryption/encrypt', 'queue', 501],
     ['GET', '/provisioning-management/x', 'syrup', 501],
