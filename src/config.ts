@@ -157,6 +157,53 @@ const keys = {
       'Folders of this machine whose files every project may read with a file source (a colon between them). They are shown to the source read-only and must be readable by every user of the machine.',
     parse: folders,
   } as Key<readonly string[]>,
+  filestore: {
+    env: 'MILLRACE_FILESTORE',
+    default: 'local',
+    description:
+      'Where the content of Storage files is kept: `local` (the folder files/ of the data directory) or `s3`. Tables are in the data directory either way. Files do not move by themselves when this changes.',
+    parse: choice('local', 's3'),
+  } as Key<'local' | 's3'>,
+  s3Endpoint: {
+    env: 'MILLRACE_S3_ENDPOINT',
+    default: undefined,
+    defaultText: "Amazon's, by region",
+    description:
+      'Address of an S3 service of another maker, like https://minio.example.com:9000; the bucket goes into the path.',
+    parse: httpUrl,
+  } as Key<string | undefined>,
+  s3Region: {
+    env: 'MILLRACE_S3_REGION',
+    default: 'us-east-1',
+    description: 'Region of the bucket.',
+    parse: text,
+  } as Key<string>,
+  s3Bucket: {
+    env: 'MILLRACE_S3_BUCKET',
+    default: undefined,
+    description: 'Bucket for files. It must exist; Millrace reads, writes, lists and deletes in it.',
+    parse: bucketName,
+  } as Key<string | undefined>,
+  s3Prefix: {
+    env: 'MILLRACE_S3_PREFIX',
+    default: '',
+    defaultText: 'none',
+    description: 'In front of every object name, like millrace/, for a bucket with other things in it.',
+    parse: objectPrefix,
+  } as Key<string>,
+  s3AccessKeyId: {
+    env: 'MILLRACE_S3_ACCESS_KEY_ID',
+    default: undefined,
+    description: 'Access key for the bucket.',
+    parse: text,
+  } as Key<string | undefined>,
+  s3SecretAccessKey: {
+    env: 'MILLRACE_S3_SECRET_ACCESS_KEY',
+    default: undefined,
+    description: 'Secret of that access key.',
+    secret: 'value',
+    parse: text,
+  } as Key<string | undefined>,
   logLevel: {
     env: 'MILLRACE_LOG_LEVEL',
     default: 'info',
@@ -218,6 +265,12 @@ export function loadConfig({ flags = {}, env = process.env, file }: ConfigInputs
   }
   if ((config.tlsCert === undefined) !== (config.tlsKey === undefined)) {
     problems.push('tlsCert and tlsKey are only of use together: set both or none');
+  }
+  if (config.filestore === 's3') {
+    const missing = (['s3Bucket', 's3AccessKeyId', 's3SecretAccessKey'] as const).filter(
+      (name) => config[name] === undefined,
+    );
+    if (missing.length > 0) problems.push(`filestore s3 needs ${missing.join(', ')} too`);
   }
   for (const folder of (config.localSources ?? []) as string[]) {
     const data = String(config.dataDirectory);
@@ -389,6 +442,24 @@ function mysqlUrl(value: unknown): string {
 
 function httpUrl(value: unknown): string {
   return urlWith(['http:', 'https:'], value).href.replace(/\/$/, '');
+}
+
+function bucketName(value: unknown): string {
+  const name = text(value);
+  if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name)) throw new Error(`${JSON.stringify(name)} is not a bucket name`);
+  return name;
+}
+
+/** Ends with a slash, so that it is a folder to people who look into the bucket. */
+function objectPrefix(value: unknown): string {
+  const prefix = text(value).replace(/^\/+|\/+$/g, '');
+  if (prefix === '') return '';
+  const isPlain = prefix
+    .split('/')
+    .every((segment) => /^[A-Za-z0-9!_.*'()-]+$/.test(segment) && !/^\.+$/.test(segment));
+  if (!isPlain || prefix.length > 200)
+    throw new Error("must be names of letters, digits and !-_.*'() with slashes between them");
+  return `${prefix}/`;
 }
 
 function base64Key(value: unknown): string {

@@ -10,6 +10,7 @@ import type { Database } from './db/database.ts';
 import { startEmbeddedPostgres } from './db/embedded-postgres.ts';
 import { migrate } from './db/migrate.ts';
 import { openDatabase } from './db/open.ts';
+import type { Filestore } from './drivers/filestores/contract.ts';
 import { engines, filestores } from './drivers/registry.ts';
 import { systemClock } from './lib/clock.ts';
 import { Lifecycle } from './lib/lifecycle.ts';
@@ -109,7 +110,7 @@ async function open(options: PlatformOptions, log: Logger, lifecycle: Lifecycle)
     log,
   });
   lifecycle.onStop('engine', STOP_MS.engine, () => engine.close());
-  const filestore = await (await filestores.local()).openLocalFilestore({ directory: folder('files') });
+  const filestore = await openFilestore(config, folder('files'));
 
   const provisioners = await composeProvisioners({ config, log, shared });
   const workspaceServers = closeProvisioners(provisioners, log);
@@ -225,6 +226,18 @@ function openHome(home: string, logLevel: string): ServerLog {
       { cause: error },
     );
   }
+}
+
+async function openFilestore(config: Config, directory: string): Promise<Filestore> {
+  if (config.filestore === 'local') return (await filestores.local()).openLocalFilestore({ directory });
+  return (await filestores.s3()).openS3Filestore({
+    endpoint: config.s3Endpoint,
+    region: config.s3Region,
+    bucket: config.s3Bucket ?? '',
+    prefix: config.s3Prefix,
+    accessKeyId: config.s3AccessKeyId ?? '',
+    secretAccessKey: config.s3SecretAccessKey ?? '',
+  });
 }
 
 async function startDatabase(config: Config, log: Logger, lifecycle: Lifecycle) {

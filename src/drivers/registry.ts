@@ -12,6 +12,7 @@ export const runtimes = {
 
 export const filestores = {
   local: () => import('./filestores/local/index.ts'),
+  s3: () => import('./filestores/s3/index.ts'),
 };
 
 export const provisioners = {

@@ -1,17 +1,79 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { AppError } from '../../src/core/errors.ts';
 import { openLocalFilestore } from '../../src/drivers/filestores/local/index.ts';
+import { openS3Filestore } from '../../src/drivers/filestores/s3/index.ts';
+import { freePort } from '../support/free-port.ts';
 import { needs } from '../support/needs.ts';
+import { s3Bucket } from '../support/s3.ts';
 import { filestoreConformance, temporaryFolder } from './filestore-suite.ts';
 
 filestoreConformance('local', async (t) => openLocalFilestore({ directory: await temporaryFolder(t) }));
+filestoreConformance('s3', async (t) => {
+  const bucket = await s3Bucket(t);
+  return bucket && openS3Filestore({ ...bucket, prefix: 'some/folder/' });
+});
+
+test('filestore s3: large blobs go up in parts and come back whole, joined on the server where it can', async (t) => {
+  const bucket = await s3Bucket(t);
+  if (!bucket) return;
+  const store = await openS3Filestore({ ...bucket, prefix: '' });
+  const content = randomBytes(40 * 1024 * 1024 + 17);
+  const blob = await store.put('big', Readable.from([content.subarray(0, 3), content.subarray(3)]));
+  assert.equal(blob.sizeBytes, content.length);
+  assert.match(blob.etag, /-3$/, 'three parts');
+  assert.ok((await buffer((await store.get('big'))?.body ?? Readable.from([]))).equals(content));
+  await store.put('small', Buffer.from('end'));
+  assert.match((await store.compose('joined', ['big', 'big', 'small'])).etag, /-3$/, 'each blob is one part');
+  const tail = await store.get('joined', { start: 2 * content.length - 2 });
+  const expected = Buffer.concat([content.subarray(-2), Buffer.from('end')]);
+  assert.ok((await buffer(tail?.body ?? Readable.from([]))).equals(expected));
+});
+
+test('filestore s3: a listing goes on past one page of blobs, and so does deleting them', async (t) => {
+  const bucket = await s3Bucket(t);
+  if (!bucket) return;
+  const store = await openS3Filestore({ ...bucket, prefix: '', pageBlobs: 10 });
+  const names = Array.from({ length: 35 }, (_, i) => `many/${String(i).padStart(4, '0')} +&é<`);
+  for (const name of names) await store.put(name, Buffer.from('x'));
+  const found: string[] = [];
+  for await (const { key } of store.list('many/')) found.push(key);
+  assert.deepEqual(found, names);
+  await store.deletePrefix('many/');
+  for await (const { key } of store.list('')) assert.fail(`${key} is still there`);
+});
+
+test('filestore s3: a wrong bucket and a silent service are told without the key', async (t) => {
+  const bucket = await s3Bucket(t);
+  if (!bucket) return;
+  const code = (expected: string) => (error: unknown) => {
+    assert.ok(error instanceof AppError, String(error));
+    assert.ok(!JSON.stringify(error).includes(bucket.secretAccessKey));
+    return error.code === expected;
+  };
+  await assert.rejects(openS3Filestore({ ...bucket, bucket: 'not-there', prefix: '' }), code('filestore.no-bucket'));
+  const silent = { ...bucket, endpoint: `http://127.0.0.1:${await freePort()}`, prefix: '' };
+  await assert.rejects(openS3Filestore(silent), code('filestore.unavailable'));
+});
+
+test('filestore s3: two prefixes in one bucket do not see each other', async (t) => {
+  const bucket = await s3Bucket(t);
+  if (!bucket) return;
+  const [a, b] = await Promise.all(['a/', 'a/b/'].map((prefix) => openS3Filestore({ ...bucket, prefix })));
+  await b?.put('x', Buffer.from('of b'));
+  assert.equal(await a?.head('x'), undefined);
+  await a?.put('x', Buffer.from('of a'));
+  await b?.deletePrefix('x');
+  assert.equal((await a?.head('x'))?.sizeBytes, 4);
+});
 
 test('filestore local: left-overs of dead writers are swept at the next start, a live one keeps its file', async (t) => {
   const directory = await temporaryFolder(t);

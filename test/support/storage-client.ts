@@ -26,8 +26,8 @@ export type StorageJson = {
 };
 
 /** A whole server, asked over HTTP as a Storage client does. */
-export async function storageClient(t: Parameters<typeof startPlatform>[0]) {
-  const platform = await startPlatform(t);
+export async function storageClient(...[t, options]: Parameters<typeof startPlatform>) {
+  const platform = await startPlatform(t, options);
   const { url, credentials } = platform;
 
   async function call(

@@ -1,11 +1,12 @@
 import type { BigIntStats } from 'node:fs';
-import { constants } from 'node:fs';
 import { type FileHandle, link, mkdir, open, readdir, rename, rm, rmdir, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { addAbortSignal, Readable } from 'node:stream';
 import { AppError } from '../../../core/errors.ts';
 import type { Filestore, StoredBlob } from '../contract.ts';
-import { folderOfPrefix, pathOfKey, TEMPORARY_FOLDER } from './local-paths.ts';
+import { folderOfPrefix, TEMPORARY_FOLDER } from '../keys.ts';
+import { openOwnFile } from '../own-file.ts';
+import { pathOfKey } from './local-paths.ts';
 import { TemporaryFiles } from './temporary-files.ts';
 
 const COPY_BUFFER_BYTES = 1024 * 1024;
@@ -143,15 +144,8 @@ class LocalFilestore implements Filestore {
   }
 
   async adopt(source: string, key: string): Promise<StoredBlob> {
-    // A program that is not ours may have made this file: a link in its place would hand out whatever it points to.
-    const handle = await open(source, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
-      (error) => {
-        if ((error as NodeJS.ErrnoException).code === 'ELOOP') throw notAFile(source, error);
-        throw translate(error);
-      },
-    );
+    const handle = await openOwnFile(source);
     try {
-      if (!(await handle.stat()).isFile()) throw notAFile(source);
       await handle.chmod(0o600);
       // It is as old as its being a blob: sweepers go by age.
       const now = new Date();
@@ -315,10 +309,6 @@ async function syncFolders(folder: string, last: string): Promise<void> {
 function isAbsent(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException).code;
   return code === 'ENOENT' || code === 'ENOTDIR' || code === 'EISDIR';
-}
-
-function notAFile(source: string, cause?: unknown): AppError {
-  return new AppError('invalid', 'filestore.not-a-file', `${path.basename(source)} is not a regular file.`, { cause });
 }
 
 function translate(error: unknown): unknown {

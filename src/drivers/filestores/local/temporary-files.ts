@@ -1,7 +1,7 @@
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
-import { TEMPORARY_FOLDER } from './local-paths.ts';
+import { TEMPORARY_FOLDER } from '../keys.ts';
 
 const FOREIGN_HOST_MAX_AGE_MS = 48 * 3600 * 1000;
 
