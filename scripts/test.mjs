@@ -28,6 +28,8 @@ if (cluster) process.env.MILLRACE_TEST_POSTGRES = cluster.socketDirectory;
 process.env.NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ''} --enable-source-maps`.trim();
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
+/** Milliseconds that the tests of a file took. */
+const durations = new Map();
 const failures = [];
 const skips = [];
 const started = Date.now();
@@ -35,6 +37,7 @@ const started = Date.now();
 const stream = run({ files, concurrency: 2, timeout: soak ? 3_600_000 : 300_000 });
 
 stream.on('test:pass', (event) => {
+  measure(event);
   if (event.details.type === 'suite' || isFile(event)) return;
   const title = titleOf(event);
   if (event.skip !== undefined || event.todo !== undefined) {
@@ -56,6 +59,7 @@ stream.on('test:pass', (event) => {
 });
 
 stream.on('test:fail', (event) => {
+  measure(event);
   const error = event.details.error;
   const cause = error?.cause ?? error;
   // A parent fails because of its children, which have been counted themselves.
@@ -77,6 +81,11 @@ await cluster?.stop();
 if (failures.length > 0 && output !== '') print(`\n--- output of the tests (last 20 kB) ---\n${output.slice(-20_000)}`);
 for (const failure of failures) print(`\n--- ${failure.title}\n${failure.error}`);
 if (skips.length > 0) print(`\nskipped:\n${skips.map((line) => `  ${line}`).join('\n')}`);
+const slowest = [...durations].sort(([, a], [, b]) => b - a).slice(0, 10);
+if (files.length > 10)
+  print(
+    `\nslowest files:\n${slowest.map(([file, ms]) => `  ${(ms / 1000).toFixed(1).padStart(6)} s  ${file}`).join('\n')}`,
+  );
 print(`\n${files.length} files in ${Math.round((Date.now() - started) / 1000)} s`);
 if (counts.passed + counts.failed + counts.skipped === 0) counts.failed = 1;
 print(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
@@ -84,6 +93,13 @@ process.exit(counts.failed === 0 ? 0 : 1);
 
 function isFile(event) {
   return event.nesting === 0 && path.isAbsolute(event.name) && event.name.endsWith('.test.js');
+}
+
+/** Only what stands at the top of a file: it takes the time of all below it. */
+function measure(event) {
+  if (event.nesting !== 0 || isFile(event) || event.file === undefined) return;
+  const file = relative(event.file);
+  durations.set(file, (durations.get(file) ?? 0) + event.details.duration_ms);
 }
 
 function titleOf(event) {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { Provisioner } from '../../src/drivers/provisioners/contract.ts';
+import { type Scope, suiteScope } from '../support/cleanup.ts';
+import { type Need, needs } from '../support/needs.ts';
 
 /** A client of the backend, as somebody outside would use it. */
 export type OutsideSession = {
@@ -23,13 +25,29 @@ export type ProvisionerWorld = {
 
 const password = 'Abcdefgh12345678';
 
-/** What every provisioner must do, whatever database stands behind it. */
-export function provisionerSuite(kind: string, open: (t: TestContext) => Promise<ProvisionerWorld | undefined>): void {
-  const check = (title: string, body: (world: ProvisionerWorld) => Promise<void>) =>
-    test(`${kind}: ${title}`, async (t) => {
-      const world = await open(t);
-      if (world) await body(world);
-    });
+type Check<World> = (title: string, body: (world: World) => Promise<void>) => void;
+
+/** What every provisioner must do, whatever database stands behind it: one for all the checks, each in spaces of its own. */
+export function provisionerSuite<World extends ProvisionerWorld>(
+  kind: string,
+  open: (scope: Scope) => Promise<World>,
+  options: { need?: Need; further: (check: Check<World>) => void },
+): void {
+  describe(kind, () => {
+    const scope = suiteScope();
+    let opened: Promise<World> | undefined;
+    const check: Check<World> = (title, body) =>
+      test(`${kind}: ${title}`, async (t) => {
+        if (options.need && !needs(t, options.need)) return;
+        opened ??= open(scope);
+        await body(await opened);
+      });
+    everyProvisioner(check);
+    options.further(check);
+  });
+}
+
+function everyProvisioner(check: Check<ProvisionerWorld>): void {
   let id = 100;
   const make = async ({ provisioner }: ProvisionerWorld) => {
     const name = provisioner.nameFor(++id, 'sandbox');

@@ -8,15 +8,15 @@ import mysql, { type RowDataPacket } from 'mysql2/promise';
 import pg from 'pg';
 import { openMysqlProvisioner } from '../../src/drivers/provisioners/mysql/index.ts';
 import { retry } from '../../src/lib/retry.ts';
-import { cleanup } from '../support/cleanup.ts';
+import { cleanup, type Scope } from '../support/cleanup.ts';
 import { startMariadb } from '../support/mariadb.ts';
-import { needs } from '../support/needs.ts';
+import { has } from '../support/needs.ts';
 import { openTestProvisioner } from '../support/workspaces.ts';
 import { type OutsideSession, provisionerSuite } from './provisioner-suite.ts';
 
 type Login = { name: string; password: string; database?: string };
 
-async function postgresWorld(t: TestContext) {
+async function postgresWorld(t: Scope) {
   const provisioner = await openTestProvisioner(t);
   return {
     provisioner,
@@ -77,8 +77,7 @@ async function postgresWorld(t: TestContext) {
   };
 }
 
-async function mysqlWorld(t: TestContext) {
-  if (!needs(t, 'mariadb')) return undefined;
+async function mysqlWorld(t: Scope) {
   const { url } = await startMariadb(t);
   const provisioner = await openMysqlProvisioner({ url });
   cleanup(t, () => provisioner.close());
@@ -122,45 +121,49 @@ async function mysqlWorld(t: TestContext) {
   };
 }
 
-provisionerSuite('postgres', postgresWorld);
-provisionerSuite('mysql', mysqlWorld);
+provisionerSuite('postgres', postgresWorld, {
+  further(check) {
+    check('the password is no secret on the way, where TLS can be had', async ({ provisioner }) => {
+      const name = provisioner.nameFor(7, 'sandbox');
+      await provisioner.ensure({ name, password: 'secret1' });
+      const address = { ...(await provisioner.address()), user: name, password: 'secret1', database: name };
+      const client = new pg.Client({ ...address, ssl: { rejectUnauthorized: false } });
+      if (!has('openssl')) return assert.rejects(client.connect(), /does not support SSL/);
+      await client.connect();
+      await client.end();
+    });
 
-test('postgres: the password is no secret on the way, where TLS can be had', async (t) => {
-  const { provisioner } = await postgresWorld(t);
-  const name = provisioner.nameFor(7, 'sandbox');
-  await provisioner.ensure({ name, password: 'secret1' });
-  const client = new pg.Client({
-    ...(await provisioner.address()),
-    user: name,
-    password: 'secret1',
-    database: name,
-    ssl: { rejectUnauthorized: false },
-  });
-  try {
-    await client.connect();
-  } catch (error) {
-    if (!/does not support SSL/.test((error as Error).message)) throw error;
-    return t.skip('needs openssl: no certificate could be made on this machine');
-  }
-  await client.end();
+    check('the owner of the cluster cannot log in from outside', async ({ provisioner }) => {
+      for (const database of ['millrace', 'template1']) {
+        const client = new pg.Client({ ...(await provisioner.address()), user: 'millrace', password: '', database });
+        await assert.rejects(client.connect(), /pg_hba/);
+      }
+    });
+
+    check('a statement that wants too much memory fails alone', async ({ provisioner, connect }) => {
+      const space = { name: provisioner.nameFor(10, 'sandbox'), password: 'secret1' };
+      await provisioner.ensure(space);
+      const [greedy, other] = [await connect(space), await connect(space)];
+      await assert.rejects(greedy.query("select length(repeat('x', 1000000000))"), /out of memory/);
+      assert.equal((await greedy.query('select 1')).length, 1);
+      assert.equal((await other.query('select 1')).length, 1);
+      await greedy.close();
+      await other.close();
+    });
+  },
 });
 
-test('postgres: the owner of the cluster cannot log in from outside', async (t) => {
-  const { provisioner } = await postgresWorld(t);
-  for (const database of ['millrace', 'template1']) {
-    const client = new pg.Client({ ...(await provisioner.address()), user: 'millrace', password: '', database });
-    await assert.rejects(client.connect(), /pg_hba/);
-  }
-});
-
-test('mysql: a login does not see databases with similar names', async (t) => {
-  const world = await mysqlWorld(t);
-  if (!world) return;
-  const [mine, similar] = ['tapi_7_x', 'tapiX7Xx'];
-  for (const name of [mine, similar]) await world.provisioner.ensure({ name, password: 'secret1' });
-  const session = await world.connect({ name: mine, password: 'secret1' });
-  assert.ok(!JSON.stringify(await session.query('show databases')).includes(similar));
-  await session.close();
+provisionerSuite('mysql', mysqlWorld, {
+  need: 'mariadb',
+  further(check) {
+    check('a login does not see databases with similar names', async ({ provisioner, connect }) => {
+      const [mine, similar] = ['tapi_7_x', 'tapiX7Xx'];
+      for (const name of [mine, similar]) await provisioner.ensure({ name, password: 'secret1' });
+      const session = await connect({ name: mine, password: 'secret1' });
+      assert.ok(!JSON.stringify(await session.query('show databases')).includes(similar));
+      await session.close();
+    });
+  },
 });
 
 test('postgres: a killed server is back at once, on its port, with what was committed', async (t) => {
@@ -184,18 +187,6 @@ test('postgres: a killed server is back at once, on its port, with what was comm
   killPostmaster(home);
   await provisioner.destroy(space.name);
   assert.deepEqual(await provisioner.inspect(space), { exists: false, isInUse: false });
-});
-
-test('postgres: a statement that wants too much memory fails alone', async (t) => {
-  const { provisioner, connect } = await postgresWorld(t);
-  const space = { name: provisioner.nameFor(10, 'sandbox'), password: 'secret1' };
-  await provisioner.ensure(space);
-  const [greedy, other] = [await connect(space), await connect(space)];
-  await assert.rejects(greedy.query("select length(repeat('x', 1000000000))"), /out of memory/);
-  assert.equal((await greedy.query('select 1')).length, 1);
-  assert.equal((await other.query('select 1')).length, 1);
-  await greedy.close();
-  await other.close();
 });
 
 test('postgres: takes the next port where its own is taken, and says so', async (t) => {

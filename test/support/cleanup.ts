@@ -1,14 +1,17 @@
-import type { TestContext } from 'node:test';
+import { after, type TestContext } from 'node:test';
 
 type Action = () => unknown;
 
-const stacks = new WeakMap<TestContext, Action[]>();
+/** What has an end: a test, or a suite whose tests share something. */
+export type Scope = Pick<TestContext, 'after'>;
+
+const stacks = new WeakMap<Scope, Action[]>();
 
 /**
  * Runs the action after the test, last in, first out, so that what was opened last is closed first. (`t.after` runs its
  * hooks in the order they were added.) Goes on after a failing action and then throws the first error.
  */
-export function cleanup(t: TestContext, action: Action): void {
+export function cleanup(t: Scope, action: Action): void {
   const known = stacks.get(t);
   if (known) {
     known.push(action);
@@ -27,4 +30,16 @@ export function cleanup(t: TestContext, action: Action): void {
     }
     if (errors.length > 0) throw errors[0];
   });
+}
+
+/**
+ * The suite whose `describe` is being carried out, for what is too slow to be started for each of its tests. Its hook is
+ * added here and now: inside of a test it would be the test's.
+ */
+export function suiteScope(): Scope {
+  const actions: Action[] = [];
+  after(async () => {
+    for (const action of actions) await action();
+  });
+  return { after: (action) => void actions.push(action as Action) };
 }

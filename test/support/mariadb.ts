@@ -3,11 +3,10 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import mysql from 'mysql2/promise';
 import { ensureCertificate } from '../../src/drivers/provisioners/postgres/certificate.ts';
-import { cleanup } from './cleanup.ts';
+import { cleanup, type Scope } from './cleanup.ts';
 import { freePort } from './free-port.ts';
 import { mariadbProgram } from './needs.ts';
 
@@ -22,8 +21,8 @@ export type TestMariadb = {
 
 const ADMIN = { user: 'operator', password: 'test-operator' };
 
-/** A MariaDB of this test's own in a temporary folder. Guard the test with `needs(t, 'mariadb')`. */
-export async function startMariadb(t: TestContext): Promise<TestMariadb> {
+/** A MariaDB of this test's or suite's own in a temporary folder. Guard the tests with `needs(t, 'mariadb')`. */
+export async function startMariadb(t: Scope): Promise<TestMariadb> {
   const home = mkdtempSync(path.join(tmpdir(), 'millrace-mariadb-'));
   cleanup(t, () => rmSync(home, { recursive: true, force: true, maxRetries: 5 }));
   const user = process.getuid?.() === 0 ? ['--user=root'] : [];

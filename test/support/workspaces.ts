@@ -1,16 +1,15 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { TestContext } from 'node:test';
 import type { Provisioner, Provisioners } from '../../src/drivers/provisioners/contract.ts';
 import { openMysqlProvisioner } from '../../src/drivers/provisioners/mysql/index.ts';
 import { openPostgresProvisioner } from '../../src/drivers/provisioners/postgres/index.ts';
 import { silentLogger } from '../../src/lib/logger.ts';
-import { cleanup } from './cleanup.ts';
+import { cleanup, type Scope } from './cleanup.ts';
 
 /** A PostgreSQL for workspaces in a temporary folder, on a free port unless told. It starts at the first use. */
 export async function openTestProvisioner(
-  t: TestContext,
+  t: Scope,
   options: { home?: string; port?: number } = {},
 ): Promise<Provisioner> {
   const home = options.home ?? mkdtempSync(path.join(tmpdir(), 'millrace-workspaces-'));
@@ -27,7 +26,7 @@ export async function openTestProvisioner(
 }
 
 /** The backends as they are configured: MySQL only with the address of a server. */
-export async function testProvisioners(t: TestContext, mysqlUrl?: string): Promise<Provisioners> {
+export async function testProvisioners(t: Scope, mysqlUrl?: string): Promise<Provisioners> {
   const postgres = await openTestProvisioner(t);
   if (mysqlUrl === undefined) return { postgres };
   const mysql = await openMysqlProvisioner({ url: mysqlUrl });
