@@ -363,11 +363,13 @@ test('a table of a workspace makes a table of Storage and is loaded into one', a
 test('a view that fails in the middle leaves no table behind', async (t) => {
   const { call, failed, workspace, bucket, client } = await world(t);
   await client.query('create view bad as select 1 / (50000 - i) as x from generate_series(1, 60000) i');
-  const error = await failed(`/buckets/${bucket}/tables-async`, {
-    name: 'bad',
-    dataWorkspaceId: workspace.id,
-    dataObject: 'bad',
-  });
+  const unload = (dataObject: string) =>
+    failed(`/buckets/${bucket}/tables-async`, { name: 'bad', dataWorkspaceId: workspace.id, dataObject });
+  await client.query(`
+    create function shout() returns text language plpgsql as $$ begin raise '%', repeat('x', 30000000); end $$;
+    create view loud as select shout() as x`);
+  assert.match((await unload('loud')).message, /too long a message/);
+  const error = await unload('bad');
   assert.deepEqual([error.code, error.message], ['workspace.tableLoad', 'division by zero']);
   assert.equal((await call('GET', '/tables/in.c-main.bad')).status, 404);
 });
@@ -421,6 +423,10 @@ test('statements, objects and files of a workspace', async (t) => {
   });
   assert.match(JSON.stringify(await query('select * from generate_series(1, 100000)')), /more than 1000 rows/);
   assert.match(JSON.stringify(await query("select repeat('x', 1000000) from generate_series(1, 900)")), /more than/);
+  assert.match(JSON.stringify(await query("select repeat('x', 100000000)")), /too long a message/);
+  const shout = "do $$ begin raise exception '%', repeat('x', %); end $$";
+  assert.match(JSON.stringify(await query(shout.replace('%)', '30000000)'))), /too long a message/);
+  assert.match(JSON.stringify(await query(shout.replace('%)', '30000)'))), /"x{1000}\.\.\."/);
   assert.match(JSON.stringify(await query('select * from pg_authid')), /permission denied/);
   assert.equal((await call('POST', `${at}/query`, {})).status, 400);
 

@@ -2,6 +2,7 @@ import { Transform } from 'node:stream';
 import pg from 'pg';
 import { AppError } from '../../../core/errors.ts';
 import { backendDown } from '../outage.ts';
+import { BoundedSocket } from './bounded-socket.ts';
 
 /** Where a space is and how to get in, as anybody would from outside. */
 export type SpaceDoor = { host: string; port: number; name: string; password: string };
@@ -28,6 +29,7 @@ const SETTINGS = [
   'client_connection_check_interval=2s',
 ];
 const CONNECT_MS = 10_000;
+const MESSAGE_MAX = 1000;
 /** Whether rows come or go: what people have put into a view or a trigger may wait forever. */
 const STALL_MS = 15 * 60_000;
 
@@ -47,6 +49,7 @@ export async function inSpace<T>(
     user: name,
     database: name,
     password,
+    stream: () => new BoundedSocket(),
     application_name: 'millrace',
     connectionTimeoutMillis: CONNECT_MS,
     options: [...SETTINGS, `search_path=${name}`, `statement_timeout=${statementMs}`]
@@ -109,7 +112,14 @@ function toThrown(thrown: unknown): unknown {
     return new AppError('invalid', 'workspace.password-changed', help);
   }
   const kind = /^42(601|704|611|P16)$/.test(code) ? 'workspace.table-create' : 'workspace.table-load';
-  return new AppError('invalid', kind, message ?? 'The workspace refused it.', { cause: thrown });
+  return new AppError('invalid', kind, shorten(message ?? 'The workspace refused it.'), {
+    cause: shorten(String(thrown)),
+  });
+}
+
+/** A message may repeat the whole of a cell. */
+function shorten(text: string): string {
+  return text.length > MESSAGE_MAX ? `${text.slice(0, MESSAGE_MAX)}...` : text;
 }
 
 function isNetwork(code: string, message: string | undefined): boolean {
