@@ -48,6 +48,7 @@ import { resetKind } from '../../src/runner/kinds/reset.ts';
 import { rowsDeleteKind } from '../../src/runner/kinds/rows-delete.ts';
 import { scriptKind } from '../../src/runner/kinds/script.ts';
 import { syncKind } from '../../src/runner/kinds/sync.ts';
+import { tableAlterKind } from '../../src/runner/kinds/table-alter.ts';
 import { tableCompactKind } from '../../src/runner/kinds/table-compact.ts';
 import { tableCreateKind } from '../../src/runner/kinds/table-create.ts';
 import { tableDropKind } from '../../src/runner/kinds/table-drop.ts';
@@ -169,6 +170,7 @@ export async function runnerWorld(
         tableCreateKind(loads),
         tableImportKind(loads),
         tableExportKind(new TableExports({ ...parts, exportDirectory: folder('exports') })),
+        tableAlterKind(core.tables.structure),
         tableDropKind(core.tables),
         tableCompactKind(compactions),
         rowsDeleteKind(new RowDeletes(parts)),
