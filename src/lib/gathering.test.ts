@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { deferred } from './deferred.ts';
 import { Gathering, sharedRead } from './gathering.ts';
 
 test('calls that come together are carried out together, each with its own result', async () => {
@@ -55,15 +56,19 @@ test('a failed round fails its own calls and no later ones', async () => {
 test('a shared reading is read once for all who ask together, and anew for who asks while it is under way', async () => {
   let value = 1;
   let reads = 0;
+  const begun = deferred();
+  const released = deferred();
   const read = sharedRead(String, async (key: number) => {
-    reads++;
     const found = `${key}: ${value}`;
-    await sleep(5);
+    if (++reads === 2) begun.resolve();
+    await released.promise;
     return found;
   });
   const first = Promise.all([read(7), read(7), read(8)]);
-  await sleep(2);
+  await begun.promise;
   value = 2;
-  assert.deepEqual(await Promise.all([first, read(7)]), [['7: 1', '7: 1', '8: 1'], '7: 2']);
+  const later = read(7);
+  released.resolve();
+  assert.deepEqual(await Promise.all([first, later]), [['7: 1', '7: 1', '8: 1'], '7: 2']);
   assert.equal(reads, 3);
 });
