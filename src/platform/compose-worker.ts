@@ -25,6 +25,7 @@ import { provisionKind } from '../runner/kinds/provision.ts';
 import { resetKind } from '../runner/kinds/reset.ts';
 import { rowsDeleteKind } from '../runner/kinds/rows-delete.ts';
 import { scriptKind } from '../runner/kinds/script.ts';
+import { snapshotKinds } from '../runner/kinds/snapshot.ts';
 import { syncKind } from '../runner/kinds/sync.ts';
 import { tableAlterKind } from '../runner/kinds/table-alter.ts';
 import { tableCompactKind } from '../runner/kinds/table-compact.ts';
@@ -90,6 +91,7 @@ export async function composeWorker(options: WorkerParts) {
       tableImportKind(loads),
       tableExportKind(new TableExports({ ...parts, exportDirectory: path.join(scratch, 'exports') })),
       tableAlterKind(core.tables.structure),
+      ...snapshotKinds(core.tables.snapshots),
       tableDropKind(core.tables),
       tableCompactKind(compactions),
       rowsDeleteKind(new RowDeletes(parts)),

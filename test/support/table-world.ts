@@ -22,6 +22,7 @@ import { silentLogger } from '../../src/lib/logger.ts';
 import type { KindHandler } from '../../src/runner/kind.ts';
 import { bucketDeleteKind } from '../../src/runner/kinds/bucket-delete.ts';
 import { rowsDeleteKind } from '../../src/runner/kinds/rows-delete.ts';
+import { snapshotKinds } from '../../src/runner/kinds/snapshot.ts';
 import { tableAlterKind } from '../../src/runner/kinds/table-alter.ts';
 import { tableCompactKind } from '../../src/runner/kinds/table-compact.ts';
 import { tableCreateKind } from '../../src/runner/kinds/table-create.ts';
@@ -59,6 +60,7 @@ export async function tableWorld(t: TestContext) {
     tableImportKind(loads),
     tableExportKind(new TableExports({ ...parts, exportDirectory: join(directory, 'exports') })),
     tableAlterKind(tables.structure),
+    ...snapshotKinds(tables.snapshots),
     tableDropKind(tables),
     bucketDeleteKind(buckets),
     tableCompactKind(compactions),

@@ -173,6 +173,10 @@ export const MATRIX: Record<string, Call> = {
     params: ({ tableId }) => ({ tableId }),
     query: () => 'allowTruncate=1',
   },
+  [`GET ${storage}/tables/:tableId/snapshots`]: { params: ({ tableId }) => ({ tableId }) },
+  [`POST ${storage}/tables/:tableId/snapshots`]: { params: ({ tableId }) => ({ tableId }), body: () => ({}) },
+  [`GET ${storage}/snapshots/:snapshotId`]: { params: ({ snapshotId }) => ({ snapshotId }) },
+  [`DELETE ${storage}/snapshots/:snapshotId`]: { params: ({ snapshotId }) => ({ snapshotId }) },
   [`POST ${storage}/tables/:tableId/columns`]: { params: ({ tableId }) => ({ tableId }), body: () => ({ name: 'x' }) },
   [`DELETE ${storage}/tables/:tableId/columns/:column`]: { params: ({ tableId }) => ({ tableId, column: 'id' }) },
   [`POST ${storage}/tables/:tableId/primary-key`]: {

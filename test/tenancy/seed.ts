@@ -40,7 +40,8 @@ export type Ids = Record<
   | 'scheduleTraceId'
   | 'traceId'
   | 'endpointName'
-  | 'triggerId',
+  | 'triggerId'
+  | 'snapshotId',
   string
 >;
 
@@ -116,6 +117,14 @@ export async function seedTenant(server: KeboolaServer, token: string): Promise<
   await makeBelow(`groups/${group.id}/users`, { user: endUser.id });
   const apiKey = await makeBelow('api_keys', { description: MARKER });
   const connectors = await seedConnectors(server, actor);
+  // Snapshots are made by jobs, and no worker runs here.
+  const snapshotId = await server.core.jobs.ticket(actor);
+  await server.db.query(sql`
+    insert into table_snapshots (id, project_id, branch_id, table_id, lake_table_id, description, table_description,
+      primary_key, metadata, token_id, token_description, created_at)
+    select ${snapshotId}, project_id, branch_id, id, lake_table_id, ${MARKER}, '', '{}', '{"table": [], "columns": {}}',
+      ${actor.token.id}, ${MARKER}, now()
+    from tables where project_id = ${actor.projectId} and id = ${table.id}`);
   const script = await makeBelow('snippets/scripts', { label: MARKER, runtime_name: 'nodejs', source: MARKER });
   const schedule = await makeBelow('schedules', { label: MARKER, script: script.id, interval_sec: 30 });
   await server.db.query(sql`update schedules set next_run_at = now() - interval '1 second' where id = ${schedule.id}`);
@@ -137,6 +146,7 @@ export async function seedTenant(server: KeboolaServer, token: string): Promise<
     traceId: String(trace.id),
     endpointName: endpoint.name,
     triggerId: trigger.id,
+    snapshotId: String(snapshotId),
     tokenId: plainToken.id,
     branchId: String(actor.branchId),
     bucketId: bucket.id,
@@ -228,4 +238,5 @@ export const UNKNOWN: Ids = {
   traceId: '987654336',
   endpointName: 'no-such-endpoint',
   triggerId: '987654350',
+  snapshotId: '987654339',
 };

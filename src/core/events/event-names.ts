@@ -29,6 +29,8 @@ export const EVENT_NAMES = {
   'table.primary-key-deleted': 'A table lost its primary key.',
   'table.metadata-set': 'Metadata of a table changed.',
   'table.metadata-deleted': 'Metadata of a table was deleted.',
+  'table.snapshot-created': 'A table was kept as it was at a moment.',
+  'table.snapshot-deleted': 'A snapshot of a table was deleted.',
   'column.metadata-set': 'Metadata of a column changed.',
   'column.metadata-deleted': 'Metadata of a column was deleted.',
   'file.created': 'A file was announced or stored.',

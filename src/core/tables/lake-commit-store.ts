@@ -26,6 +26,7 @@ import {
   parseChanges,
   type TableIntent,
 } from './lake-changes.ts';
+import { type CopiedFile, insertTableCopy } from './lake-copy-store.ts';
 import { type LakeFile, type LakeTable, lakeSchema } from './lake-store.ts';
 import { claimLakeName, TIMESTAMP_COLUMN } from './names.ts';
 import { tableErrors } from './table-errors.ts';
@@ -134,6 +135,23 @@ export class LakeCommit {
       nextColumnId: Math.max(...table.columns.map((column) => column.id)) + 1,
       files: [],
     };
+  }
+
+  /** A table with the columns, rows and row ids of another, whose files are there under these names. */
+  async copyTable(
+    source: LakeTable,
+    target: { schemaId: number; name: string; uuid: string; path: string },
+    files: readonly CopiedFile[],
+  ): Promise<number> {
+    const { id } = await this.createTable({ ...target, directory: '', columns: [] });
+    this.nextFileId = await insertTableCopy(this.tx, source, {
+      tableId: id,
+      snapshotId: this.snapshotId,
+      firstFileId: this.nextFileId,
+      files,
+    });
+    if (files.length > 0) this.changes.push({ kind: 'inserted_into_table', id });
+    return id;
   }
 
   /** Appends columns; the rows there are have NULL in them. */

@@ -241,6 +241,13 @@ export async function newTableLocation(
   return { directory: resolvePath(row.data_path, row.path, row.relative) + path, path };
 }
 
+/** Absolute, ends in '/'. */
+export async function lakeDirectory(db: Db, projectId: number): Promise<string> {
+  const row = await db.one<{ value: string }>(sql`
+    select value from ${sql.name(lakeSchema(projectId), 'ducklake_metadata')} where key = 'data_path' and scope is null`);
+  return row?.value ?? '';
+}
+
 /** Creates the catalogue of a project. */
 export async function insertLake(db: Db, projectId: number, directory: string, createdBy: string): Promise<void> {
   const schema = lakeSchema(projectId);

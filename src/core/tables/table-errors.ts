@@ -34,6 +34,9 @@ export const tableErrors = {
     ),
   invalid: (message: string) => new AppError('invalid', 'table.invalid', message),
 
+  snapshotNotFound: (id: number) =>
+    new AppError('not-found', 'snapshot.not-found', `The snapshot "${id}" was not found.`),
+
   noColumns: () => new AppError('invalid', 'table.no-columns', 'The file has no columns: there is no header to read.'),
   invalidColumnName: (text: string) =>
     new AppError(

@@ -9,7 +9,13 @@ export function lockKeyOf(actor: Actor, tableId: string): string {
   return `table:${actor.projectId}:${actor.branchId}:${tableId}`;
 }
 
-export function tableEvent(actor: Actor, name: EventName, row: TableRow, message: string, params: object = {}) {
+export function tableEvent(
+  actor: Actor,
+  name: EventName,
+  row: Pick<TableRow, 'id' | 'displayName'>,
+  message: string,
+  params: object = {},
+) {
   return eventFor(actor, {
     name,
     component: 'storage',

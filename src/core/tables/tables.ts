@@ -15,6 +15,7 @@ import { planNewTable, requireCsvOptions } from './load-plan.ts';
 import { requireColumnNames, requireTableDisplayName, requireTableName, splitTableId } from './names.ts';
 import { deleteMetadataOfTable } from './object-metadata-store.ts';
 import { resolveColumns, resolveFilter, resolveOrder } from './row-selection.ts';
+import { Staging } from './staging.ts';
 import { tableErrors } from './table-errors.ts';
 import { requireReadableTable, toExportInput, toReadRequest } from './table-exports.ts';
 import { lockKeyOf, tableEvent } from './table-facts.ts';
@@ -33,6 +34,7 @@ import type {
   Table,
 } from './table-model.ts';
 import { openTable, readBatches } from './table-rows.ts';
+import { TableSnapshots } from './table-snapshots.ts';
 import {
   deleteTable,
   findTable,
@@ -54,6 +56,7 @@ const MAX_PREVIEW_BYTES = 16 * 1024 * 1024;
 export class Tables {
   /** Columns and primary keys. */
   readonly structure: TableStructure;
+  readonly snapshots: TableSnapshots;
   private readonly db: Database;
   private readonly events: Events;
   private readonly jobs: Jobs;
@@ -67,6 +70,7 @@ export class Tables {
     this.engine = parts.engine.tables;
     this.clock = parts.clock;
     this.structure = new TableStructure(parts);
+    this.snapshots = new TableSnapshots({ ...parts, staging: new Staging(parts) });
   }
 
   /** Tables of all buckets the actor may read, by id. */

@@ -68,6 +68,7 @@ export const KEBOOLA_CODES: Record<string, { code: string; status?: number }> = 
   'bucket.invalid': { code: 'storage.buckets.validation' },
   'bucket.not-empty': { code: 'buckets.deleteNotEmpty' },
 
+  'snapshot.not-found': { code: 'storage.snapshots.notFound' },
   'table.not-found': { code: 'storage.tables.notFound' },
   'table.already-exists': { code: 'storage.buckets.tableAlreadyExists' },
   'table.invalid': { code: 'storage.tables.validation' },

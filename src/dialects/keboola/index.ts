@@ -23,6 +23,7 @@ import { registerFileRoutes } from './storage/file-routes.ts';
 import { registerIndexRoutes } from './storage/index-routes.ts';
 import { registerJobRoutes } from './storage/job-routes.ts';
 import { registerMetadataRoutes } from './storage/metadata-routes.ts';
+import { registerSnapshotRoutes } from './storage/snapshot-routes.ts';
 import { registerTableRoutes } from './storage/table-routes.ts';
 import { registerTableStructureRoutes } from './storage/table-structure-routes.ts';
 import { registerTableUploadRoutes } from './storage/table-upload-routes.ts';
@@ -47,6 +48,7 @@ const STORAGE_ROUTES: readonly Register[] = [
   registerBucketRoutes,
   registerTableRoutes,
   registerTableStructureRoutes,
+  registerSnapshotRoutes,
   registerTableUploadRoutes,
   registerMetadataRoutes,
   registerFileRoutes,

@@ -30,8 +30,6 @@ export const NOT_BUILT: readonly NotBuilt[] = [
   ['GET', '/tables/:id/export'],
   ['PUT', '/tables/:id/definition'],
   ['PUT', '/tables/:id/columns/:column/definition'],
-  ['GET POST', '/tables/:id/snapshots'],
-  ['GET DELETE', '/snapshots/:id'],
   ['POST DELETE', '/tables/:id/alias-filter'],
   ['POST DELETE', '/tables/:id/alias-columns-auto-sync'],
   ['POST', '/tables/:id/swap'],

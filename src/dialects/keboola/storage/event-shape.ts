@@ -19,6 +19,8 @@ export const KEBOOLA_EVENTS: Record<Exclude<EventName, 'ext'>, string> = {
   'bucket.metadata-deleted': 'bucketMetadataDeleted',
   'table.created': 'tableCreated',
   'table.updated': 'tableUpdated',
+  'table.snapshot-created': 'tableSnapshotCreated',
+  'table.snapshot-deleted': 'tableSnapshotDeleted',
   'table.deleted': 'tableDeleted',
   'table.imported': 'tableImportDone',
   'table.exported': 'tableExported',

@@ -9,6 +9,11 @@ import type {
   LoadInput,
   LoadResult,
 } from '../../../core/tables/table-model.ts';
+import type {
+  SnapshotCreateInput,
+  SnapshotDeleteInput,
+  SnapshotRestoreInput,
+} from '../../../core/tables/table-snapshots.ts';
 import type { AlterInput } from '../../../core/tables/table-structure.ts';
 import type { DeprovisionInput, ProvisionInput, ProvisionResult } from '../../../core/workspaces/workspace-jobs.ts';
 import type {
@@ -131,6 +136,31 @@ const OPERATIONS: Partial<Record<JobKind, Operation>> = {
       return { ...params, queue: 'main' };
     },
     results: nothing,
+  },
+  'snapshot-create': {
+    name: 'tableSnapshotCreate',
+    hasTable: true,
+    params: (job) => ({ params: { description: inputOf<SnapshotCreateInput>(job).description }, queue: 'main' }),
+    results: (job) => ({ id: String(resultOf<{ id: number }>(job).id) }),
+  },
+  'snapshot-delete': {
+    name: 'tableSnapshotDelete',
+    hasTable: true,
+    params: (job) => ({ params: { snapshotId: String(inputOf<SnapshotDeleteInput>(job).snapshotId) }, queue: 'main' }),
+    results: nothing,
+  },
+  'snapshot-restore': {
+    name: 'tableCreate',
+    hasTable: false,
+    params: (job) => {
+      const { snapshotId, tableId, displayName } = inputOf<SnapshotRestoreInput>(job);
+      return {
+        params: { name: tableId.split('.').at(-1) ?? null, displayName },
+        source: { snapshotId: String(snapshotId), type: 'snapshot' },
+        queue: 'main',
+      };
+    },
+    results: tableResult,
   },
   'table-drop': { name: 'tableDrop', hasTable: true, params: echo, results: nothing },
   'bucket-delete': { name: 'bucketDelete', hasTable: false, params: echo, results: nothing },

@@ -36,7 +36,7 @@ const NewTableBody = Type.Object({
   primaryKey: Type.Optional(Type.Unknown({ description: 'column names with commas between' })),
   dataFileId: Type.Optional(Type.Integer()),
   ...Csv,
-  snapshotId: Type.Optional(Type.Unknown()),
+  snapshotId: Type.Optional(Type.Union([Type.Integer(), Type.String()])),
   ...WorkspaceSourceBody,
   sourceTableId: Type.Optional(Type.Unknown()),
 });
@@ -108,7 +108,13 @@ export function registerTableRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
 
   app.post(
     '/buckets/:bucketId/tables-async',
-    { schema: { summary: 'Make a table from an uploaded CSV file', params: BucketParams, body: NewTableBody } },
+    {
+      schema: {
+        summary: 'Make a table from an uploaded CSV file, a workspace or a snapshot',
+        params: BucketParams,
+        body: NewTableBody,
+      },
+    },
     async (request, reply) => {
       const { name = '', displayName, primaryKey, dataFileId, snapshotId, sourceTableId } = request.body;
       if (Array.isArray(primaryKey) || (typeof primaryKey === 'object' && primaryKey !== null)) {
@@ -118,9 +124,13 @@ export function registerTableRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
           'Primary key must be a text of column names with commas between.',
         );
       }
-      if ((snapshotId ?? sourceTableId) !== undefined) {
-        throw errors.optionNotImplemented('tables from snapshots and earlier states');
+      if (snapshotId !== undefined && snapshotId !== '') {
+        const target = { bucketId: request.params.bucketId, name: request.body.name, displayName };
+        const job = await tables.snapshots.restoreLater(request.actor, requireSnapshotId(snapshotId), target);
+        reply.code(202);
+        return shapeJob(request, deps, job);
       }
+      if (sourceTableId !== undefined) throw errors.optionNotImplemented('tables from earlier states');
       const rows = toWorkspaceSource(request.body);
       if (rows) {
         const table = { bucketId: request.params.bucketId, name, displayName, primaryKey: parseList(primaryKey) };
@@ -273,4 +283,10 @@ const csvObject = () => Type.Object(Csv);
 
 function toCsvOptions({ delimiter, enclosure, escapedBy, columns }: CsvBody): CsvOptions {
   return { delimiter, enclosure, escapedBy, columns };
+}
+
+/** Clients send it as a text or as a number. */
+function requireSnapshotId(id: number | string): number {
+  if (!/^\d{1,15}$/.test(String(id))) throw new AppError('invalid', 'table.invalid', `Invalid snapshotId: "${id}".`);
+  return Number(id);
 }
