@@ -25,7 +25,7 @@ export type ProvisionerWorld = {
 
 const password = 'Abcdefgh12345678';
 
-type Check<World> = (title: string, body: (world: World) => Promise<void>) => void;
+export type Check<World> = (title: string, body: (world: World) => Promise<void>) => void;
 
 /** What every provisioner must do, whatever database stands behind it: one for all the checks, each in spaces of its own. */
 export function provisionerSuite<World extends ProvisionerWorld>(

@@ -13,6 +13,7 @@ import { startMariadb } from '../support/mariadb.ts';
 import { has } from '../support/needs.ts';
 import { openTestProvisioner } from '../support/workspaces.ts';
 import { type OutsideSession, provisionerSuite } from './provisioner-suite.ts';
+import { spaceTablesSuite } from './space-tables-suite.ts';
 
 type Login = { name: string; password: string; database?: string };
 
@@ -123,6 +124,8 @@ async function mysqlWorld(t: Scope) {
 
 provisionerSuite('postgres', postgresWorld, {
   further(check) {
+    spaceTablesSuite(check, 500);
+
     check('the password is no secret on the way, where TLS can be had', async ({ provisioner }) => {
       const name = provisioner.nameFor(7, 'sandbox');
       await provisioner.ensure({ name, password: 'secret1' });
