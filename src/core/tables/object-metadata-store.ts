@@ -59,10 +59,24 @@ export async function upsertMetadata(
 ): Promise<void> {
   // One statement cannot touch the same row twice: the last of equal keys wins.
   const last = new Map(items.map((item) => [item.key, item.value]));
+  const rows = [...last].map(([key, value]) => ({ id: object.id, key, value }));
+  await upsertMetadataOfMany(db, place, object.type, provider, rows, at);
+}
+
+/** The same for many objects of one type in one statement. Each key of an object stands there once. */
+export async function upsertMetadataOfMany(
+  db: Db,
+  place: Place,
+  type: ObjectType,
+  provider: string,
+  items: readonly { id: string; key: string; value: string }[],
+  at: Date,
+): Promise<void> {
+  const texts = (of: 'id' | 'key' | 'value') => items.map((item) => item[of]);
   await db.query(sql`
     insert into object_metadata (project_id, branch_id, object_type, object_id, provider, key, value, updated_at)
-    select ${place.projectId}, ${place.branchId}, ${object.type}, ${object.id}, ${provider}, key, value, ${at}
-    from unnest(${[...last.keys()]}::text[], ${[...last.values()]}::text[]) as item (key, value)
+    select ${place.projectId}, ${place.branchId}, ${type}, id, ${provider}, key, value, ${at}
+    from unnest(${texts('id')}::text[], ${texts('key')}::text[], ${texts('value')}::text[]) as item (id, key, value)
     on conflict on constraint object_metadata_key do update set value = excluded.value, updated_at = excluded.updated_at`);
 }
 

@@ -25,12 +25,13 @@ import { LakeCommit } from './lake-commit-store.ts';
 import { bytesOf, findLakeTable, type LakeTable, newTableLocation, toTableVersion } from './lake-store.ts';
 import { expectsHeader, fileColumnsOf, type LoadPlan, planExistingTable, planNewTable } from './load-plan.ts';
 import { splitTableId } from './names.ts';
+import { upsertMetadataOfMany } from './object-metadata-store.ts';
 import type { Staging } from './staging.ts';
 import { deleteStagedFiles } from './staging-store.ts';
 import type { TableCompactions } from './table-compactions.ts';
 import { tableErrors } from './table-errors.ts';
 import { CONFLICT_RETRIES, isLakeConflict, type TableJob, toJson } from './table-job.ts';
-import type { LoadInput, LoadResult, WorkspaceSource } from './table-model.ts';
+import type { LoadInput, LoadResult, MetadataEntry, WorkspaceSource } from './table-model.ts';
 import { findTable, insertTable, isDisplayNameTaken, type TableRow, touchBucket, touchTable } from './table-store.ts';
 
 type OpenSource = {
@@ -39,15 +40,20 @@ type OpenSource = {
   gzip: boolean;
   /** Parquet of a session has its column names with it. */
   parquetColumns: string[] | undefined;
+  /** Of each column of the file; kept with the columns of the table. */
+  columnMetadata?: MetadataEntry[][];
   close(): Promise<void>;
 };
 
-/** Where rows of workspaces come from: a CSV file with a header, which the caller closes. */
+/**
+ * Where rows of workspaces come from: a CSV file with a header, which the caller closes, and what is to be known of
+ * each of its columns.
+ */
 export type WorkspaceRows = {
   unload(
     work: Pick<TableJob, 'actor' | 'signal'>,
     source: WorkspaceSource,
-  ): Promise<{ path: string; close(): Promise<void> }>;
+  ): Promise<{ path: string; columnMetadata: MetadataEntry[][]; close(): Promise<void> }>;
 };
 
 /** What a load needs of the job it is done for. */
@@ -184,9 +190,13 @@ export class TableLoads {
       const commitIn = async (tx: Transaction) => {
         if (!(await deleteStagedFiles(tx, staged.prefix)))
           throw tableErrors.lakeConflict('its new files were taken away');
-        if (target.isNew)
+        if (target.isNew) {
           await this.commitNewTable(tx, work.actor, input, target, plan, change, at, result, mustBeNew(work));
-        else await this.commitRows(tx, work.actor, input, target, plan, change, at, result);
+          const items = (source.columnMetadata ?? []).flatMap((entries, i) =>
+            entries.map((entry) => ({ id: `${input.tableId}.${plan.fileColumns[i]}`, ...entry })),
+          );
+          if (items.length > 0) await upsertMetadataOfMany(tx, work.actor, 'column', 'storage', items, at);
+        } else await this.commitRows(tx, work.actor, input, target, plan, change, at, result);
       };
       return { result, metrics: await measure(source), commitIn, discard };
     } catch (error) {
@@ -206,8 +216,8 @@ export class TableLoads {
     }
     if (source.kind === 'workspace') {
       if (this.workspaces === undefined) throw errors.notImplemented('rows of workspaces');
-      const { path, close } = await this.workspaces.unload(work, source);
-      return { paths: [path], isSliced: false, gzip: false, parquetColumns: undefined, close };
+      const { path, columnMetadata, close } = await this.workspaces.unload(work, source);
+      return { paths: [path], isSliced: false, gzip: false, parquetColumns: undefined, columnMetadata, close };
     }
     const { paths, isSliced, format, close } = await this.files.openSlices(work.actor, source.fileId);
     return { paths, isSliced, gzip: format.gzip, parquetColumns: undefined, close };

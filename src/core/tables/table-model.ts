@@ -73,6 +73,8 @@ export type ImportSource =
   | { kind: 'parquet'; path: string; columns: string[] }
   | WorkspaceSource;
 
+export type MetadataEntry = { key: string; value: string };
+
 /** A table or view of a workspace; all its columns when none are named. */
 export type WorkspaceSource = {
   kind: 'workspace';

@@ -26,8 +26,9 @@ import { assertAllowed, isReader } from '../identity/permissions.ts';
 import type { Job } from '../jobs/job-model.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import { type TableJob, toJson } from '../tables/table-job.ts';
-import type { WorkspaceSource } from '../tables/table-model.ts';
+import type { MetadataEntry, WorkspaceSource } from '../tables/table-model.ts';
 import type { Tables } from '../tables/tables.ts';
+import { typeMetadata } from './column-types.ts';
 import { workspaceErrors } from './workspace-errors.ts';
 import type {
   LoadColumn,
@@ -156,9 +157,10 @@ export class WorkspaceTables {
   async unload(
     { actor, signal }: Pick<TableJob, 'actor' | 'signal'>,
     source: WorkspaceSource,
-  ): Promise<{ path: string; close(): Promise<void> }> {
+  ): Promise<{ path: string; columnMetadata: MetadataEntry[][]; close(): Promise<void> }> {
     const open = await this.#require(actor, keyOf(source));
-    const present = (await columnsInside(open, source.object)).map(({ name }) => name);
+    const inside = new Map((await columnsInside(open, source.object)).map((column) => [column.name, column]));
+    const present = [...inside.keys()];
     const columns = source.columns.length > 0 ? [...new Set(source.columns)] : present;
     const unknown = columns.filter((name) => !present.includes(name));
     if (unknown.length > 0) throw workspaceErrors.columnsNotFound(unknown, source.object);
@@ -170,7 +172,11 @@ export class WorkspaceTables {
     try {
       const header = `${columns.map((name) => `"${name.replaceAll('"', '""')}"`).join(',')}\n`;
       await this.#unloadInto(open, { name: source.object, columns }, path, { header, signal });
-      return { path, close };
+      const columnMetadata = columns.map((name) => {
+        const column = inside.get(name);
+        return column === undefined ? [] : typeMetadata(column);
+      });
+      return { path, columnMetadata, close };
     } catch (error) {
       await close();
       throw error;

@@ -308,6 +308,18 @@ test('a table of a workspace makes a table of Storage and is loaded into one', a
   });
   assert.equal(made.results?.id, 'in.c-main.result');
   assert.deepEqual(made.results?.columns, ['id', 'is_it', 'at', 'amount', 'note']);
+  const described = made.results as { columnMetadata: Record<string, Record<string, string>[]> };
+  const { amount, at: time } = described.columnMetadata;
+  assert.deepEqual(
+    amount?.map(({ key, value, provider }) => [key, value, provider]),
+    [
+      ['KBC.datatype.type', 'NUMERIC', 'storage'],
+      ['KBC.datatype.nullable', '1', 'storage'],
+      ['KBC.datatype.basetype', 'NUMERIC', 'storage'],
+      ['KBC.datatype.length', '10,2', 'storage'],
+    ],
+  );
+  assert.equal(time?.[0]?.value, 'TIMESTAMPTZ');
   assert.deepEqual(await preview('in.c-main.result'), [
     '"1","true","2025-01-31 11:00:00+00","1.50","a ""quoted""',
     '"2","false","","",""',
