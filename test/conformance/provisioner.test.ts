@@ -143,6 +143,43 @@ provisionerSuite('postgres', postgresWorld, {
       }
     });
 
+    check('what runs with rights of ours looks at nothing that a login has made', async ({ provisioner }) => {
+      const name = provisioner.nameFor(12, 'sandbox');
+      await provisioner.ensure({ name, password: 'secret' });
+      const client = new pg.Client({
+        ...(await provisioner.address()),
+        user: name,
+        database: name,
+        password: 'secret',
+      });
+      await client.connect();
+      try {
+        const whoami = 'create function whoami() returns text language plpgsql as $$ begin perform set_config(';
+        await client.query(`${whoami}'my.who', current_user, false); return null; end $$`);
+        const { fields } = await client.query('select * from pg_stat_activity limit 0');
+        const types = await client.query<{ name: string; type: string }>(
+          `select attname as name, format_type(atttypid, atttypmod) as type from pg_attribute
+           where attrelid = 'pg_catalog.pg_stat_activity_of_all'::regclass and attnum > 0 order by attnum`,
+        );
+        assert.equal(types.rows.length, fields.length);
+        const columns = types.rows.map(({ name, type }) =>
+          type === 'text'
+            ? `whoami() as ${name}`
+            : name === 'usename'
+              ? `session_user as ${name}`
+              : `null::${type} as ${name}`,
+        );
+        // The temporary schema is looked through before every other, unless a function says where to look.
+        await client.query(`create temp view pg_stat_activity_of_all as select ${columns.join(', ')}`);
+        await client.query(`select set_config('my.who', session_user, false)`);
+        const { rows } = await client.query('select * from pg_stat_activity');
+        const { rows: who } = await client.query<{ who: string }>(`select current_setting('my.who') as who`);
+        assert.deepEqual([who[0]?.who, rows.length], [name, 1]);
+      } finally {
+        await client.end();
+      }
+    });
+
     check('a statement that wants too much memory fails alone', async ({ provisioner, connect }) => {
       const space = { name: provisioner.nameFor(10, 'sandbox'), password: 'secret1' };
       await provisioner.ensure(space);

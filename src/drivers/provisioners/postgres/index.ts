@@ -11,7 +11,7 @@ import { backendDown, patiently as patientlyFor, sessionsStay } from '../outage.
 import { ensureCertificate } from './certificate.ts';
 import { isVerifierOf, scramVerifier } from './scram.ts';
 import { spaceTables } from './space-tables.ts';
-import { TEMPLATE, TEMPLATE_STATEMENTS } from './template.ts';
+import { MEND_OLD_SPACE, TEMPLATE, TEMPLATE_STATEMENTS } from './template.ts';
 
 export type PostgresProvisionerOptions = {
   /** A folder of its own; made at the first use. */
@@ -269,6 +269,10 @@ function tryPort(host: string, port: number): Promise<number | undefined> {
 async function ensureTemplate(server: EmbeddedPostgres, pool: pg.Pool): Promise<void> {
   const found = await pool.query('select 1 from pg_database where datname = $1', [TEMPLATE]);
   if (found.rowCount !== 0) return;
+  const old = await pool.query<{ name: string }>(
+    `select datname as name from pg_database where datname ~ '^workspace_[0-9]+$' and datallowconn`,
+  );
+  for (const { name } of old.rows) await inDatabase(server, name, [MEND_OLD_SPACE]);
   const draft = `${TEMPLATE}_new`;
   await pool.query(`drop database if exists ${draft} with (force)`);
   await pool.query(`create database ${draft} template template0`);

@@ -1,5 +1,5 @@
 /** The database that spaces are copied from. Another number when the statements change: old spaces keep theirs. */
-export const TEMPLATE = 'workspace_template_2';
+export const TEMPLATE = 'workspace_template_3';
 
 /** Views that name every login, with the column that tells whose row it is. A login sees its own. */
 const ROLE_VIEWS = { pg_roles: 'oid', pg_user: 'usesysid', pg_group: 'grosysid' };
@@ -19,12 +19,15 @@ export const TEMPLATE_STATEMENTS: readonly string[] = [
          rtrim(pg_get_viewdef('pg_catalog.${view}'::regclass), ';'));
      end $$`,
   ),
-  // The function runs as its owner, because a view lends nobody the right to call what it calls.
+  // The function runs as its owner, because a view lends nobody the right to call what it calls. What it means is
+  // settled when it is made: by name it would find a login's temporary view first, and run what that calls as its owner.
   'alter view pg_catalog.pg_stat_activity rename to pg_stat_activity_of_all',
   'revoke all on pg_catalog.pg_stat_activity_of_all from public',
   `create function pg_catalog.pg_stat_activity_of_own() returns setof pg_catalog.pg_stat_activity_of_all
-     language sql stable security definer set search_path = pg_catalog
-     as $$ select * from pg_stat_activity_of_all where usename = session_user $$`,
+     language sql stable security definer set search_path = pg_catalog, pg_temp
+     begin atomic
+       select * from pg_catalog.pg_stat_activity_of_all where usename = session_user;
+     end`,
   'create view pg_catalog.pg_stat_activity as select * from pg_catalog.pg_stat_activity_of_own()',
   'grant select on pg_catalog.pg_stat_activity to public',
   `do $$
@@ -43,3 +46,10 @@ export const TEMPLATE_STATEMENTS: readonly string[] = [
      pg_stat_replication, pg_locks, pg_prepared_xacts, pg_db_role_setting, pg_shdepend from public`,
   'alter default privileges revoke execute on functions from public',
 ];
+
+/** In spaces of older templates the function went by names, as the session it was called in would find them. */
+export const MEND_OLD_SPACE = `do $$ begin
+  if pg_catalog.to_regprocedure('pg_catalog.pg_stat_activity_of_own()') is not null then
+    alter function pg_catalog.pg_stat_activity_of_own() set search_path = pg_catalog, pg_temp;
+  end if;
+end $$`;
