@@ -5,7 +5,7 @@ import type { Actor } from './actor.ts';
 import type { Identity } from './identity.ts';
 import { identityErrors } from './identity-errors.ts';
 import { hashPassword, verifyPassword } from './password.ts';
-import { assertAllowed } from './permissions.ts';
+import { assertAllowed, ownsKey } from './permissions.ts';
 import { findPerson, type Person, updatePerson } from './person-store.ts';
 import { findToken, listAccountKeys } from './token-store.ts';
 
@@ -81,11 +81,25 @@ export class Accounts {
     if (!person.passwordHash || !(await verifyPassword(current, person.passwordHash)))
       throw identityErrors.wrongCurrentPassword();
     const passwordHash = await hashPassword(next);
-    await updatePerson(this.#db, person.id, { passwordHash });
+    await this.#db.transaction(async (tx) => {
+      await updatePerson(tx, person.id, { passwordHash });
+      await this.#events.append(
+        tx,
+        eventFor(actor, {
+          name: 'person.updated',
+          component: 'storage',
+          type: 'info',
+          message: 'Changed password',
+          objectType: 'person',
+          objectId: String(person.id),
+        }),
+      );
+    });
   }
 
   /** A new text for the key the call was made with; the old one stops working when this returns. */
   async resetKey(actor: Actor): Promise<{ account: Account; key: string }> {
+    assertAllowed(ownsKey(actor));
     const person = await this.#own(actor);
     const key = await this.#db.transaction(async (tx) => {
       const token = await findToken(tx, actor.projectId, actor.token.id, ['account-key']);

@@ -27,6 +27,8 @@ export type Actor = {
       | { ignoresRules: boolean; createsUsers: boolean; createsGroups: boolean; readsPublic: boolean }
       | undefined;
   };
+  /** Comes with a key that was lent to a program: what outlives the loan is not the program's to make. */
+  isLent?: boolean;
   /** The end user of the project's own application on whose behalf the call is made. */
   endUser?: { id: number; username: string; groupIds: number[] } | undefined;
   /** X-KBC-RunId or the like: groups jobs, files and events. */

@@ -8,7 +8,7 @@ import { NotifiedCache } from '../notified-cache.ts';
 import type { Secrets } from '../secrets/secrets.ts';
 import type { Actor, BucketRight, Manager } from './actor.ts';
 import { identityErrors } from './identity-errors.ts';
-import { assertAllowed, canCreateTokens, canManageTokens } from './permissions.ts';
+import { assertAllowed, canCreateTokens, canManageTokens, ownsKey } from './permissions.ts';
 import {
   isExpired,
   type NewToken,
@@ -19,6 +19,7 @@ import {
 } from './token-model.ts';
 import {
   type CredentialOwner,
+  deleteBearer,
   deleteExpiredBearers,
   deleteToken,
   findBranch,
@@ -79,22 +80,33 @@ export class Identity {
   /** A key that opens one project, of a person or of a program, to its actor. */
   async authenticateProjectKey(secret: string, call: CallOrigin = {}): Promise<Actor> {
     const token = await this.#authenticate(['account-key', 'api-key', 'bearer'], secret);
-    return token.kind === 'bearer' ? this.#actorBehind(token, LENDERS, call) : this.#actorOf(token, call);
+    if (token.kind !== 'bearer') return this.#actorOf(token, call);
+    return { ...(await this.#actorBehind(token, LENDERS, call)), isLent: true };
   }
 
-  /** A key for a program that works in the actor's name, with the actor's rights and for so long only. */
-  async lendKey(actor: Actor, seconds: number): Promise<string> {
+  /**
+   * A key for a program that works in the actor's name, with the actor's rights and for so long only. It shows, renews
+   * and makes no other keys.
+   */
+  async lendKey(actor: Actor, seconds: number): Promise<{ id: number; secret: string }> {
     const expiresAt = new Date(this.#clock.now().getTime() + seconds * 1000);
     return this.#db.transaction(async (tx) => {
       await deleteExpiredBearers(tx, actor.token.id, this.#clock.now());
-      const { secret } = await this.issue(tx, {
+      return this.issue(tx, {
         kind: 'bearer',
         projectId: actor.projectId,
         description: actor.token.description,
         creatorTokenId: actor.token.id,
         expiresAt,
       });
-      return secret;
+    });
+  }
+
+  /** Before its time, because the program has ended. */
+  async takeBackKey(actor: Actor, id: number): Promise<void> {
+    await this.#db.transaction(async (tx) => {
+      await deleteBearer(tx, { id, creatorTokenId: actor.token.id });
+      await this.forget(tx);
     });
   }
 
@@ -259,7 +271,7 @@ export class Identity {
 
   /** A new secret; the old one stops working when this returns. */
   async refreshToken(actor: Actor, id: number): Promise<{ token: Token; secret: string }> {
-    assertAllowed(id === actor.token.id || canManageTokens(actor));
+    assertAllowed((id === actor.token.id && ownsKey(actor)) || canManageTokens(actor));
     return this.#db.transaction(async (tx) => {
       const known = await this.#require(tx, actor.projectId, id);
       const secret = makeSecret('storage', known.id, actor.projectId);

@@ -74,7 +74,12 @@ export function canPurgeTrash(actor: Actor): boolean {
 
 /** See and change other tokens of the project. */
 export function canManageTokens(actor: Actor): boolean {
-  return !isReader(actor) && actor.token.person?.role !== 'guest' && actor.token.canManageTokens;
+  return ownsKey(actor) && !isReader(actor) && actor.token.person?.role !== 'guest' && actor.token.canManageTokens;
+}
+
+/** Whether the key of the call is the token's own: with one that was lent nobody may see or renew it, or make others. */
+export function ownsKey(actor: Actor): boolean {
+  return actor.isLent !== true;
 }
 
 /** Guests may make a token with nothing but a description and an expiration. */

@@ -5,7 +5,7 @@ import type { Secrets } from '../secrets/secrets.ts';
 import type { Actor } from './actor.ts';
 import type { Identity } from './identity.ts';
 import { identityErrors } from './identity-errors.ts';
-import { assertAllowed, canManageTokens } from './permissions.ts';
+import { assertAllowed, canManageTokens, ownsKey } from './permissions.ts';
 import type { TokenRights } from './token-model.ts';
 import { deleteToken, findToken, type KnownToken, listKeys, updateToken } from './token-store.ts';
 
@@ -43,7 +43,7 @@ export class ProgramKeys {
   }
 
   async get(actor: Actor, id: number): Promise<ProgramKey> {
-    assertAllowed(canManageTokens(actor) || actor.token.id === id);
+    assertAllowed(canManageTokens(actor) || (actor.token.id === id && ownsKey(actor)));
     return this.#view(await this.#require(actor, id));
   }
 

@@ -180,6 +180,12 @@ export async function deleteExpiredBearers(db: Db, applicationId: number, now: D
   );
 }
 
+export async function deleteBearer(db: Db, bearer: { id: number; creatorTokenId: number }): Promise<void> {
+  await db.query(sql`
+    delete from tokens
+    where id = ${bearer.id} and kind = 'bearer' and creator_token_id = ${bearer.creatorTokenId}`);
+}
+
 export type CredentialOwner = { projectId: number } | { personId: number };
 
 /** The credentials of one kind of a project, or of a person beyond all projects; the oldest first, masters before. */

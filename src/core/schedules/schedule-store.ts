@@ -153,7 +153,10 @@ export async function findNextDue(db: Db): Promise<Date | undefined> {
   return row?.next ?? undefined;
 }
 
-/** After a time that was due. Fails when that time has led to a job before. */
+/**
+ * After a time that was due. Fails when that time has led to a job before. What old times have led to is forgotten:
+ * they do not come again, and the jobs themselves know what made them.
+ */
 export async function moveOn(
   db: Db,
   id: number,
@@ -168,7 +171,10 @@ export async function moveOn(
   await db.query(sql`
     with run as (
       insert into schedule_runs (schedule_id, due_at, job_id)
-      select ${id}, ${next.lastDueAt ?? null}, ${next.jobId ?? null}::bigint where ${next.jobId ?? null}::bigint is not null)
+      select ${id}, ${next.lastDueAt ?? null}, ${next.jobId ?? null}::bigint where ${next.jobId ?? null}::bigint is not null),
+      forgotten as (
+        delete from schedule_runs
+        where schedule_id = ${id} and due_at < ${next.lastDueAt ?? null}::timestamptz - interval '7 days')
     update schedules set next_run_at = ${next.nextRunAt ?? null}, is_enabled = ${next.isEnabled},
       last_due_at = coalesce(${next.lastDueAt ?? null}, last_due_at),
       last_job_id = coalesce(${next.jobId ?? null}, last_job_id), problem = ${next.problem ?? null}

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
 import { cleanup } from '../../../test/support/cleanup.ts';
 import { testDatabase } from '../../../test/support/database.ts';
 import { testProject } from '../../../test/support/project.ts';
+import { readMigrations } from '../../db/migrate.ts';
 import { openDatabase } from '../../db/open.ts';
 import { sql } from '../../db/sql.ts';
 import { systemClock } from '../../lib/clock.ts';
@@ -355,6 +357,63 @@ test('the schedule of a connection is what its settings say, whoever changes the
   await configurations.restore(actor, address);
   assert.equal(await next(), '2026-01-01T12:00:00.000Z');
   assert.equal((await eventNames()).filter((name) => name === 'schedule.deleted').length, 2);
+});
+
+test('what a schedule has led to is remembered for a week', async (t) => {
+  const { at, make, handleAll, runsOf, jobsOf } = await setUp(t);
+  at('2026-01-01T00:30:00Z');
+  const { id } = await make({ type: 'cron', expression: '0 0 * * *', timezone: 'UTC' });
+  for (let day = 2; day <= 12; day++) {
+    at(`2026-01-${String(day).padStart(2, '0')}T00:00:00Z`);
+    assert.deepEqual(await handleAll(), ['started']);
+  }
+  assert.equal((await jobsOf()).length, 11);
+  assert.deepEqual(
+    (await runsOf(id)).map(({ dueAt }) => dueAt.getUTCDate()),
+    [5, 6, 7, 8, 9, 10, 11, 12],
+  );
+});
+
+test('connections from before there were schedules get theirs, and start nothing by that', async (t) => {
+  const { actor, at, connect, handleAll, scheduleOf, connections, configurations, db } = await connectionWorld(t);
+  at('2026-01-01T00:00:00Z');
+  const kept = await connect(daily);
+  const { id } = await connect({ ...daily, timezone: 'Europe/Prague' });
+  const interval = await connect({ type: 'interval', every: 2, unit: 'hours' });
+  const inactive = await connect(daily, false);
+  const gone = await connect(daily);
+  await connections.delete(actor, gone.id);
+  await connect({ type: 'manual' });
+  await configurations.create(actor, CONNECTION_COMPONENT, {
+    name: 'x',
+    configuration: JSON.stringify({ parameters: { schedule: 'a text', streams: [], name: '\u0000' } }),
+  });
+  const before = await scheduleOf(kept.id);
+  await db.query(sql`delete from schedules where id <> ${before?.id}`);
+  const migration = (await readMigrations(path.join(packageRoot, 'migrations'))).find(({ name }) =>
+    name.includes('schedules-of-connections'),
+  );
+  const client = new pg.Client(db.connection);
+  await client.connect();
+  for (let times = 0; times < 2; times++) await client.query(`begin; ${migration?.text}; commit`);
+  await client.end();
+  at(new Date(Date.now() + 1000));
+  assert.deepEqual(
+    await handleAll(),
+    ['started', 'skipped', 'skipped'],
+    'what was there before is due, the others not',
+  );
+  const made = await scheduleOf(id);
+  assert.deepEqual(
+    [made?.recurrence.timezone, made?.isEnabled, made?.token.id],
+    ['Europe/Prague', true, actor.token.id],
+  );
+  assert.equal(made?.definition?.version, 1);
+  assert.match(made?.nextRunAt?.toISOString() ?? '', /T1[01]:00:00.000Z$/);
+  const next = (await scheduleOf(interval.id))?.nextRunAt?.getTime() ?? 0;
+  assert.ok(Math.abs(next - Date.now() - 2 * 3600_000) < 60_000);
+  assert.deepEqual([(await scheduleOf(inactive.id))?.isEnabled, await scheduleOf(gone.id)], [false, undefined]);
+  assert.equal((await db.query(sql`select from schedules`)).length, 4);
 });
 
 test('a connection has one job at a time: a time that comes meanwhile is left out', async (t) => {

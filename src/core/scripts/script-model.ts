@@ -95,6 +95,8 @@ export const SCRIPT_LIMITS = {
   argsBytes: 512 * 1024,
   /** What a script prints, and what it answers, each. */
   resultBytes: 512 * 1024,
+  responseHeaders: 100,
+  responseHeaderLength: 4096,
   listedResultBytes: 64 * 1024,
   configKeys: 1024,
   configKeyLength: 64,

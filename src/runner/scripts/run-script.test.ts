@@ -142,13 +142,43 @@ test('the platform answers a script under one address, with its own key and neve
 
 test('a key that was lent opens nothing after its time', async (t) => {
   const { core, actor } = await world(t);
-  const key = await core.identity.lendKey(actor, 0.05);
+  const { secret: key } = await core.identity.lendKey(actor, 0.05);
   await sleep(100);
   await assert.rejects(core.identity.authenticateProjectKey(key), { code: 'token.invalid' });
-  const other = await core.identity.lendKey(actor, 60);
+  const { id, secret: other } = await core.identity.lendKey(actor, 60);
   assert.equal((await core.identity.authenticateProjectKey(other)).projectId, actor.projectId);
   // Of a person's key, it is no application's.
   await assert.rejects(core.identity.authenticateBearer(other), { code: 'token.invalid' });
+  await core.identity.takeBackKey(actor, id);
+  await assert.rejects(core.identity.authenticateProjectKey(other), { code: 'token.invalid' });
+});
+
+test('a key that was lent neither outlives the run nor makes or shows a key that does', async (t) => {
+  const { runSource, call, base } = await scriptServer(t);
+  const source = `
+    const ask = async (method, path) => {
+      const headers = { 'x-api-key': META.token, 'content-type': 'application/json' };
+      const answer = await fetch(META.api_host + path, { method, headers, ...(method === 'POST' && { body: '{}' }) });
+      return answer.status;
+    };
+    (async () => {
+      console.log(JSON.stringify([
+        await ask('GET', ARGS.base + 'classes/'),
+        await ask('GET', ARGS.base + 'api_keys/'),
+        await ask('POST', ARGS.base + 'api_keys/'),
+        await ask('POST', '/v1.1/account/reset_key/'),
+      ]));
+      // Past what hides it in the output.
+      console.log(META.token.split('').join(' '));
+    })();
+  `;
+  const trace = await runSource(source, { base }, { config: { allow_full_access: true, timeout: 60 } });
+  const [answers, spelled = ''] = (trace.result.stdout ?? '').split('\n');
+  assert.equal(answers, '[200,403,403,403]', JSON.stringify(trace));
+  const key = spelled.replaceAll(' ', '');
+  assert.ok(key.length >= 30, spelled);
+  assert.equal((await call('GET', 'classes/', undefined, key)).status, 403, 'taken back when the run was over');
+  assert.equal((await call('GET', 'classes/')).status, 200, 'the key of the caller is as it was');
 });
 
 test('without a sandbox scripts run just the same, within their limits', async (t) => {

@@ -23,11 +23,16 @@ import type { Sandboxes } from './sandboxes.ts';
 import { openWayIn } from './way-in.ts';
 
 /** What is kept on the job, for a server that takes it over. */
-type ScriptHandle = { sandbox: Sandbox; deadline: number };
+type ScriptHandle = { sandbox: Sandbox; deadline: number; keyId?: number };
 type Begun = ScriptHandle & { wayIn: { close(): void } | undefined };
+/** `key`: what the script is lent, if it is lent one. */
+type MakeOrder = (key: string | undefined) => Order;
+type Plan = { timeoutSeconds: number; hasKey: boolean; order: MakeOrder };
 
-/** A key outlives the time of its script by the time the queue may take to notice. */
+/** Where nobody is left to take it back, a key outlives the time of its script by so much. */
 const KEY_GRACE_SECONDS = 10;
+/** The content with every character escaped, and the headers. */
+const MAX_RESPONSE_FILE = 7 * SCRIPT_LIMITS.resultBytes;
 
 /**
  * Carries out a run of a script:
@@ -44,20 +49,20 @@ export async function runScript(parts: RunnerParts, sandboxes: Sandboxes, ctx: J
   const runtime = SCRIPT_RUNTIMES.find(({ name }) => name === script.runtime);
   if (!runtime?.isInstalled) return fail(ctx, log, scriptErrors.runtimeMissing(script.runtime));
   const timeoutSeconds = timeoutOf(script.config);
-  const order: Order = {
+  const meta = metaOf(ctx.job, input, await instanceOf(parts, ctx));
+  const order: MakeOrder = (key) => ({
     source: script.source,
     args: input.args,
     config: script.config,
-    meta: {
-      ...metaOf(ctx.job, input, await instanceOf(parts, ctx)),
-      ...(script.config.allow_full_access === true && { token: await lendKey(parts, ctx, log, timeoutSeconds) }),
-    },
+    meta: { ...meta, ...(key !== undefined && { token: key }) },
     apiScheme: parts.publicUrl().startsWith('https:') ? 'https' : 'http',
-  };
-  const { sandbox, deadline, wayIn } = await takeUp(parts, sandboxes, ctx, order, timeoutSeconds);
+  });
+  const plan = { timeoutSeconds, hasKey: script.config.allow_full_access === true, order };
+  const { sandbox, deadline, keyId, wayIn } = await takeUp(parts, sandboxes, ctx, log, plan);
   let isLeft = false;
   try {
     const { exit, output } = await follow(parts, ctx, log, sandbox, deadline);
+    await takeBackKey(parts, ctx, keyId);
     const result: ScriptResult = {
       stdout: log.mask(output.stdout.text()),
       stderr: log.mask(output.stderr.text()),
@@ -74,15 +79,19 @@ export async function runScript(parts: RunnerParts, sandboxes: Sandboxes, ctx: J
     throw error;
   } finally {
     wayIn?.close();
-    if (!isLeft) void sandboxes.discard(sandbox);
+    if (!isLeft) {
+      void sandboxes.discard(sandbox);
+      await takeBackKey(parts, ctx, keyId);
+    }
   }
 }
 
-/** For a script that may do what whoever has it run may do. It opens nothing once the run is over. */
-async function lendKey({ core }: RunnerParts, { actor }: JobContext, log: JobLog, seconds: number): Promise<string> {
-  const key = await core.identity.lendKey(actor, seconds + KEY_GRACE_SECONDS);
-  log.hide([key]);
-  return key;
+/** It opens nothing once the run is over, wherever the script has left it. */
+async function takeBackKey({ core }: RunnerParts, { actor, log }: JobContext, id: number | undefined): Promise<void> {
+  if (id === undefined) return;
+  await core.identity
+    .takeBackKey(actor, id)
+    .catch((error: unknown) => log.warn({ err: error }, 'a key that was lent could not be taken back before its time'));
 }
 
 /** The script as it was when the run was asked for, its secrets readable, and hidden in all the run says. */
@@ -129,44 +138,58 @@ async function takeUp(
   parts: RunnerParts,
   sandboxes: Sandboxes,
   ctx: JobContext,
-  order: Order,
-  timeoutSeconds: number,
+  log: JobLog,
+  plan: Plan,
 ): Promise<Begun> {
   const kept = ctx.job.handle as unknown as ScriptHandle | undefined;
   if (kept) {
     const recovery = await parts.runtime.recover(kept.sandbox.handle);
     const state = await stateOf(kept.sandbox);
     if (recovery === 'adopted') {
-      if (state === 'waiting') return { ...kept, wayIn: await begin(parts, ctx, kept.sandbox, order) };
+      if (state === 'waiting') return begin(parts, ctx, log, kept, plan);
       // Its way in went down with the server before: the folder is the script's now, and nothing is made in it.
       return { ...kept, wayIn: undefined };
     }
     void sandboxes.discard(kept.sandbox);
+    await takeBackKey(parts, ctx, kept.keyId);
     // One that ended before it was told anything has done nothing.
     if (state !== 'waiting') throw runErrors.lost();
   }
   ctx.signal.throwIfAborted();
   const sandbox = await sandboxes.take();
   try {
-    const handle = { sandbox, deadline: Date.now() + timeoutSeconds * 1000 };
-    await ctx.saveHandle(handle as unknown as Json);
-    return { ...handle, wayIn: await begin(parts, ctx, sandbox, order) };
+    return await begin(parts, ctx, log, { sandbox, deadline: Date.now() + plan.timeoutSeconds * 1000 }, plan);
   } catch (error) {
     void sandboxes.discard(sandbox);
     throw error;
   }
 }
 
-async function begin(parts: RunnerParts, ctx: JobContext, sandbox: Sandbox, order: Order): Promise<Begun['wayIn']> {
-  const url = parts.publicUrl();
-  const wayIn = url === '' ? undefined : await openWayIn(`${sandbox.folder}/data`, url);
+/** Keeps the handle, opens the way in and gives the order. */
+async function begin(
+  parts: RunnerParts,
+  ctx: JobContext,
+  log: JobLog,
+  { sandbox, deadline, keyId: earlier }: ScriptHandle,
+  { hasKey, timeoutSeconds, order }: Plan,
+): Promise<Begun> {
+  await takeBackKey(parts, ctx, earlier);
+  // For a script that may do what whoever has it run may do.
+  const key = hasKey ? await parts.core.identity.lendKey(ctx.actor, timeoutSeconds + KEY_GRACE_SECONDS) : undefined;
+  if (key) log.hide([key.secret]);
+  const handle: ScriptHandle = { sandbox, deadline, ...(key && { keyId: key.id }) };
+  let wayIn: Begun['wayIn'];
   try {
-    await giveOrder(sandbox, ctx.job.id, order);
+    await ctx.saveHandle(handle as unknown as Json);
+    const url = parts.publicUrl();
+    wayIn = url === '' ? undefined : await openWayIn(`${sandbox.folder}/data`, url);
+    await giveOrder(sandbox, ctx.job.id, order(key?.secret));
   } catch (error) {
     wayIn?.close();
+    await takeBackKey(parts, ctx, key?.id);
     throw error;
   }
-  return wayIn;
+  return { ...handle, wayIn };
 }
 
 /** To its end, or to the end of its time, or until somebody else follows it. */
@@ -215,7 +238,11 @@ const isKilled = ({ signal }: JobContext) => signal.reason instanceof StopReason
 
 /** What the script has answered. It may have put anything where its answer is expected. */
 async function readResponse({ folder }: Sandbox, log: JobLog): Promise<{ response?: ScriptResponse }> {
-  const found = await readOutputJson(`${folder}/data`, 'response.json').catch(() => undefined);
+  const found = await readOutputJson(`${folder}/data`, 'response.json', MAX_RESPONSE_FILE).catch((error: unknown) => {
+    // Parsing takes the time of everybody; and no answer within the limits needs a longer file.
+    if (error instanceof AppError) log.warn('The response of the script was dropped: it is too long.');
+    return undefined;
+  });
   if (typeof found !== 'object' || found === null || Array.isArray(found)) return {};
   const { status, contentType, headers, content, encoding } = found;
   if (typeof content !== 'string' || typeof contentType !== 'string') return {};
@@ -238,7 +265,11 @@ async function readResponse({ folder }: Sandbox, log: JobLog): Promise<{ respons
 
 function textsOf(headers: Json | undefined): Record<string, string> {
   if (typeof headers !== 'object' || headers === null || Array.isArray(headers)) return {};
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)]));
+  return Object.fromEntries(
+    Object.entries(headers)
+      .slice(0, SCRIPT_LIMITS.responseHeaders)
+      .map(([name, value]) => [name, String(value).slice(0, SCRIPT_LIMITS.responseHeaderLength)]),
+  );
 }
 
 /** Why the run has failed, if it has. */

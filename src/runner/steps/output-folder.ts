@@ -69,18 +69,22 @@ export function orphans({ entries, manifests }: OutputFolder): string[] {
 }
 
 /** A JSON file in out/ that a program may or may not write. Throws a SyntaxError for one that is no JSON. */
-export async function readOutputJson(data: string, name: string): Promise<Json | undefined> {
+export async function readOutputJson(
+  data: string,
+  name: string,
+  maxBytes: number = MAX_JSON_BYTES,
+): Promise<Json | undefined> {
   if (!(await isFolder(join(data, 'out')))) return undefined;
   const path = join(data, 'out', name);
   const found = await lstat(path).catch(() => undefined);
   if (!found?.isFile()) return undefined;
-  return JSON.parse(await readText(path));
+  return JSON.parse(await readText(path, maxBytes));
 }
 
-async function readText(path: string): Promise<string> {
+async function readText(path: string, maxBytes: number = MAX_JSON_BYTES): Promise<string> {
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
-    if ((await file.stat()).size > MAX_JSON_BYTES) throw runErrors.output(`The file "${shown(path)}" is too large.`);
+    if ((await file.stat()).size > maxBytes) throw runErrors.output(`The file "${shown(path)}" is too large.`);
     return await file.readFile('utf8');
   } finally {
     await file.close();

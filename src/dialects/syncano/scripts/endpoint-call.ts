@@ -4,7 +4,8 @@ import type { Query } from '../deps.ts';
 
 /** Keys of the caller are not the script's business. */
 const PROTECTED = new Set(['api_key', 'apikey', '_api_key', 'user_key', 'userkey', '_user_key', 'cache_key']);
-const PROTECTED_HEADERS = /^(x-api-key|x-user-key|authorization|cookie|x-forwarded.*|forwarded|x-real-ip)$/;
+const PROTECTED_HEADERS =
+  /^(x-api-key|x-user-key|x-storageapi-token|x-kbc-manageapitoken|authorization|cookie|x-forwarded.*|forwarded|x-real-ip)$/;
 
 /** What the call says, flat, the body first; and once more by where it was said, as old scripts expect it. */
 export function endpointArgs(request: FastifyRequest): Json {

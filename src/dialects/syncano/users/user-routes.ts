@@ -1,5 +1,4 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { PROFILE_CLASS } from '../../../core/objects/class-model.ts';
 import type { EndUserView } from '../../../core/objects/end-users.ts';
 import { canCreateUsers, canManageObjects } from '../../../core/objects/object-access.ts';
 import { type FieldProblems, objectErrors } from '../../../core/objects/object-errors.ts';
@@ -7,9 +6,8 @@ import { jsonMember } from '../body.ts';
 import { pathId, type SyncanoDeps } from '../deps.ts';
 import { chooseFields, parseFieldChoice } from '../field-choice.ts';
 import { describe, describeDetail, describeList, RESOURCES } from '../field-metadata.ts';
-import { instancePath, objectsPath, userPath } from '../links.ts';
+import { instancePath } from '../links.ts';
 import { wantsCount } from '../objects/object-routes.ts';
-import { objectText } from '../objects/object-shape.ts';
 import { numericPage, pageText, parsePage } from '../paging.ts';
 import { userText } from './user-shape.ts';
 
