@@ -16,6 +16,7 @@ import type { EndUsers } from './objects/end-users.ts';
 import type { Groups } from './objects/groups.ts';
 import type { ObjectLoads } from './objects/object-loads.ts';
 import type { Objects } from './objects/objects.ts';
+import type { Branches } from './projects/branches.ts';
 import type { Projects } from './projects/projects.ts';
 import type { Occurrences } from './schedules/occurrences.ts';
 import type { Schedules } from './schedules/schedules.ts';
@@ -34,6 +35,7 @@ import type { Workspaces } from './workspaces/workspaces.ts';
 /** Everything the platform can do, one property per noun. Dialects and the runner get this and nothing below it. */
 export type Core = {
   projects: Projects;
+  branches: Branches;
   identity: Identity;
   accounts: Accounts;
   programKeys: ProgramKeys;

@@ -11,6 +11,7 @@ import { Identity } from '../core/identity/identity.ts';
 import { ProgramKeys } from '../core/identity/program-keys.ts';
 import { Jobs } from '../core/jobs/jobs.ts';
 import { composeObjects } from '../core/objects/compose-objects.ts';
+import { Branches } from '../core/projects/branches.ts';
 import { Projects } from '../core/projects/projects.ts';
 import { ScriptEndpoints } from '../core/scripts/script-endpoints.ts';
 import { Scripts, scriptStarters } from '../core/scripts/scripts.ts';
@@ -60,6 +61,7 @@ export async function composeCore({
   const signingKey = Buffer.from(hkdfSync('sha256', key, '', 'millrace blob grants', 32));
   const files = new Files({ db, filestore, events, clock, signingKey, scratchDirectory: scratch });
   const components = await Components.load(path.join(packageRoot, 'components'), path.join(home, 'connectors'));
+  const buckets = new Buckets({ db, events, jobs, clock });
   const configurations = new Configurations({ db, events, secrets, components });
   const scripts = new Scripts({ configurations, jobs });
   const starters = scriptStarters(scripts);
@@ -85,7 +87,8 @@ export async function composeCore({
       events,
       jobs,
       tables,
-      buckets: new Buckets({ db, events, jobs, clock }),
+      buckets,
+      branches: new Branches({ db, events, jobs, configurations, buckets }),
       files,
       components,
       configurations,

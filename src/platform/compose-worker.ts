@@ -16,6 +16,8 @@ import { runtimes } from '../drivers/registry.ts';
 import { systemClock } from '../lib/clock.ts';
 import type { Logger } from '../lib/logger.ts';
 import { isLoopback } from '../lib/loopback.ts';
+import { branchCreateKind } from '../runner/kinds/branch-create.ts';
+import { branchDeleteKind } from '../runner/kinds/branch-delete.ts';
 import { bucketDeleteKind } from '../runner/kinds/bucket-delete.ts';
 import { checkKind } from '../runner/kinds/check.ts';
 import { componentKind } from '../runner/kinds/component.ts';
@@ -96,6 +98,8 @@ export async function composeWorker(options: WorkerParts) {
       tableCompactKind(compactions),
       rowsDeleteKind(new RowDeletes(parts)),
       bucketDeleteKind(core.buckets),
+      branchCreateKind(core.branches),
+      branchDeleteKind(core.branches),
       provisionKind(core.workspaceJobs),
       deprovisionKind(core.workspaceJobs),
       workspaceLoadKind(core.workspaceTables),

@@ -70,6 +70,7 @@ async function project(db: TestDatabase, n: number): Promise<Actor> {
     projectId: row?.id as number,
     branchId: 1,
     isDefaultBranch: true,
+    storageBranchId: 1,
     token: {
       id: n * 100,
       description: `token ${n}`,

@@ -18,6 +18,7 @@ import { ProgramKeys } from '../../src/core/identity/program-keys.ts';
 import type { NewToken, TokenRights } from '../../src/core/identity/token-model.ts';
 import { Jobs } from '../../src/core/jobs/jobs.ts';
 import { composeObjects } from '../../src/core/objects/compose-objects.ts';
+import { Branches } from '../../src/core/projects/branches.ts';
 import type { Credentials, ProjectCredentials } from '../../src/core/projects/credentials.ts';
 import { Projects } from '../../src/core/projects/projects.ts';
 import { ScriptEndpoints } from '../../src/core/scripts/script-endpoints.ts';
@@ -88,6 +89,7 @@ export async function keboolaServer(
   const projects = new Projects({ db, identity, events, lakes });
   const jobs = new Jobs({ db, events });
   const components = await Components.load(join(packageRoot, 'components'));
+  const buckets = new Buckets({ db, events, jobs, clock });
   const configurations = new Configurations({ db, events, secrets, components });
   const scripts = new Scripts({ configurations, jobs });
   const starters = scriptStarters(scripts);
@@ -115,7 +117,8 @@ export async function keboolaServer(
     events,
     jobs,
     tables,
-    buckets: new Buckets({ db, events, jobs, clock }),
+    buckets,
+    branches: new Branches({ db, events, jobs, configurations, buckets }),
     files,
     components,
     configurations,

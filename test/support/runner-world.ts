@@ -19,6 +19,7 @@ import { composeObjects } from '../../src/core/objects/compose-objects.ts';
 import { EndUsers } from '../../src/core/objects/end-users.ts';
 import { ObjectLoads } from '../../src/core/objects/object-loads.ts';
 import { Objects } from '../../src/core/objects/objects.ts';
+import { Branches } from '../../src/core/projects/branches.ts';
 import { ScriptEndpoints } from '../../src/core/scripts/script-endpoints.ts';
 import { Scripts, scriptStarters } from '../../src/core/scripts/scripts.ts';
 import { Buckets } from '../../src/core/tables/buckets.ts';
@@ -38,6 +39,8 @@ import { openLocalFilestore } from '../../src/drivers/filestores/local/index.ts'
 import type { Runtime } from '../../src/drivers/runtimes/contract.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { packageRoot } from '../../src/lib/package-root.ts';
+import { branchCreateKind } from '../../src/runner/kinds/branch-create.ts';
+import { branchDeleteKind } from '../../src/runner/kinds/branch-delete.ts';
 import { bucketDeleteKind } from '../../src/runner/kinds/bucket-delete.ts';
 import { checkKind } from '../../src/runner/kinds/check.ts';
 import { componentKind } from '../../src/runner/kinds/component.ts';
@@ -127,13 +130,15 @@ export async function runnerWorld(
   const parts = { db, events, jobs, files, engine, clock, staging, compactions };
   const tables = new Tables(parts);
   const workspaces = new Workspaces({ db, events, secrets, provisioners: {} });
+  const buckets = new Buckets(parts);
   const core: Core = {
     ...project,
     jobs,
     files,
     components,
     tables,
-    buckets: new Buckets(parts),
+    buckets,
+    branches: new Branches({ db, events, jobs, configurations, buckets }),
     metadata: new ObjectMetadata(parts),
     configurations,
     ...connecting,
@@ -175,6 +180,8 @@ export async function runnerWorld(
         tableCompactKind(compactions),
         rowsDeleteKind(new RowDeletes(parts)),
         bucketDeleteKind(core.buckets),
+        branchCreateKind(core.branches),
+        branchDeleteKind(core.branches),
         componentKind(runner),
         provisionKind(core.workspaceJobs),
         deprovisionKind(core.workspaceJobs),

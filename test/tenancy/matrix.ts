@@ -121,7 +121,13 @@ export const MATRIX: Record<string, Call> = {
   [`POST ${storage}/validate/column-names`]: { body: () => ({ columnNames: ['x'] }) },
 
   [`GET ${storage}/dev-branches`]: none,
+  [`POST ${storage}/dev-branches`]: { body: named },
   [`GET ${storage}/dev-branches/:branchId`]: { params: ({ branchId }) => ({ branchId }) },
+  [`PUT ${storage}/dev-branches/:branchId`]: { params: ({ branchId }) => ({ branchId }), body: named },
+  [`DELETE ${storage}/dev-branches/:branchId`]: { params: ({ branchId }) => ({ branchId }) },
+  [`GET ${storage}/metadata`]: none,
+  [`POST ${storage}/metadata`]: { body: metadataBody },
+  [`DELETE ${storage}/metadata/:metadataId`]: { params: ({ branchMetadataId }) => ({ metadataId: branchMetadataId }) },
 
   [`GET ${storage}/triggers`]: none,
   [`POST ${storage}/triggers`]: { body: ({ tokenId, tableId }) => triggerBody(tokenId, tableId) },

@@ -9,6 +9,7 @@ export const MARKER = 'zebra-of-a';
 export type Ids = Record<
   | 'tokenId'
   | 'branchId'
+  | 'branchMetadataId'
   | 'bucketId'
   | 'tableId'
   | 'columnId'
@@ -69,6 +70,7 @@ export async function seedTenant(server: KeboolaServer, token: string): Promise<
     await make<{ metadata: { id: string }[] }>('POST', `${storage}/tables/${table.id}/metadata`, metadata)
   ).metadata;
   const [ofColumn] = await make<{ id: string }[]>('POST', `${storage}/columns/${columnId}/metadata`, metadata);
+  const [ofBranch] = await make<{ id: string }[]>('POST', `${storage}/metadata`, metadata);
   const file = await make<{ id: number }>('POST', `${storage}/files/prepare`, {
     name: `${MARKER}.csv`,
     tags: [MARKER],
@@ -149,6 +151,7 @@ export async function seedTenant(server: KeboolaServer, token: string): Promise<
     snapshotId: String(snapshotId),
     tokenId: plainToken.id,
     branchId: String(actor.branchId),
+    branchMetadataId: ofBranch?.id ?? '',
     bucketId: bucket.id,
     tableId: table.id,
     columnId,
@@ -213,6 +216,7 @@ export const UNKNOWN: Ids = {
   syncJobId: '987654340',
   tokenId: '987654321',
   branchId: '987654322',
+  branchMetadataId: '987654399',
   bucketId: 'in.c-nobody',
   tableId: 'in.c-nobody.nothing',
   columnId: 'in.c-nobody.nothing.none',

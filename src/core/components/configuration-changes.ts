@@ -4,6 +4,7 @@ import { RawJson } from '../../lib/json-text.ts';
 import type { Actor } from '../identity/actor.ts';
 import { configurationErrors } from './configuration-errors.ts';
 import type {
+  Author,
   Configuration,
   ConfigurationAddress,
   ConfigurationContent,
@@ -42,8 +43,12 @@ export function newVersion(actor: Actor, version: number, changeDescription: str
     version,
     identifier: ulid(),
     changeDescription,
-    author: { tokenId: actor.token.id, description: actor.token.description },
+    author: authorOf(actor),
   };
+}
+
+export function authorOf(actor: Actor): Author {
+  return { tokenId: actor.token.id, description: actor.token.description };
 }
 
 export function contentOf(from: ConfigurationContent): ConfigurationContent {

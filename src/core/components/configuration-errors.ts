@@ -19,6 +19,8 @@ export const configurationErrors = {
       'configuration.purge-in-branch',
       'Deleting configuration from trash is not allowed in development branches.',
     ),
+  resetInDefault: () =>
+    invalid('configuration.reset-in-default', 'Reset to default branch is not implemented for default branch'),
   versionNotFound: (version: number) =>
     new AppError('not-found', 'configuration.version-not-found', `Version ${version} not found`),
   invalidContent: (reason: string) =>

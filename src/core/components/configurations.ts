@@ -5,12 +5,15 @@ import { eventFor } from '../events/events.ts';
 import type { Actor } from '../identity/actor.ts';
 import { assertAllowed, canPurgeTrash } from '../identity/permissions.ts';
 import type { Secrets } from '../secrets/secrets.ts';
+import { copyPlainMetadata, dropPlainMetadataOfBranch } from '../tables/plain-metadata.ts';
 import { assertCanRead, assertCanWrite, listableComponents } from './component-access.ts';
 import type { Components } from './components.ts';
+import { copyConfigurations, deleteConfigurationsOf } from './configuration-branch-store.ts';
 import {
   addVersion,
   assertIsId,
   assertIsOrder,
+  authorOf,
   configurationParams,
   contentOf,
   EMPTY,
@@ -249,6 +252,35 @@ export class Configurations {
       if (!current?.isDeleted) throw configurationErrors.notInTrash(address.configurationId);
       await addVersion(tx, actor, current, { isDeleted: false }, 'Configuration restored');
       return this.#finish(tx, actor, address, 'configuration.restored', 'Restored');
+    });
+  }
+
+  /** Fills a new branch with the configurations of the default one. */
+  async copyBranchIn(tx: Transaction, actor: Actor, branchId: number): Promise<void> {
+    const place = { projectId: actor.projectId, branchId };
+    await copyConfigurations(tx, place, authorOf(actor));
+    await copyPlainMetadata(tx, place);
+  }
+
+  /** Deletes all that a branch has, for good. */
+  async dropBranchIn(tx: Transaction, actor: Actor, branchId: number): Promise<void> {
+    await deleteConfigurationsOf(tx, branchId);
+    await dropPlainMetadataOfBranch(tx, { projectId: actor.projectId, branchId });
+  }
+
+  /** In a branch: as it is in the default branch now, with nothing left of what it was; gone where that has none. */
+  async resetToDefault(actor: Actor, address: ConfigurationAddress): Promise<void> {
+    assertCanWrite(actor, address.componentId);
+    this.#parts.components.get(address.componentId);
+    if (actor.isDefaultBranch) throw configurationErrors.resetInDefault();
+    await this.#parts.db.transaction(async (tx) => {
+      const current = await store.lockConfiguration(tx, actor.branchId, address);
+      const original = await store.findInProject(tx, actor.projectId, address);
+      if (!current && (!original || original.isDeleted)) throw configurationErrors.notFound(address.configurationId);
+      if (current) await store.deleteConfiguration(tx, current.key);
+      const copied = await copyConfigurations(tx, actor, authorOf(actor), address);
+      if (copied) await this.#finish(tx, actor, address, 'configuration.changed', 'Changed');
+      else if (current) await this.#appendEvent(tx, actor, current, 'configuration.purged', 'Permanently deleted');
     });
   }
 

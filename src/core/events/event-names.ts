@@ -12,6 +12,8 @@ export const EVENT_NAMES = {
   'branch.created': 'A branch was made.',
   'branch.updated': "A branch's name or description changed.",
   'branch.deleted': 'A branch was deleted.',
+  'branch.metadata-set': 'Metadata of a branch changed.',
+  'branch.metadata-deleted': 'Metadata of a branch was deleted.',
   'bucket.created': 'A bucket was made.',
   'bucket.updated': "A bucket's own properties changed.",
   'bucket.deleted': 'A bucket was deleted.',

@@ -7,6 +7,8 @@ export type Actor = {
   /** The branch the call works in; the project's default branch unless the dialect selected another. */
   branchId: number;
   isDefaultBranch: boolean;
+  /** The branch whose buckets and tables the call sees: the default one, since branches share them. */
+  storageBranchId: number;
   token: {
     id: number;
     description: string;

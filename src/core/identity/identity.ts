@@ -357,6 +357,7 @@ export class Identity {
       projectId: token.projectId,
       branchId: token.defaultBranchId,
       isDefaultBranch: true,
+      storageBranchId: token.defaultBranchId,
       token: {
         id: token.id,
         description: token.description,

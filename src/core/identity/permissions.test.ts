@@ -8,6 +8,7 @@ function actor(token: Partial<Actor['token']>): Actor {
     projectId: 1,
     branchId: 10,
     isDefaultBranch: true,
+    storageBranchId: 1,
     token: {
       id: 5,
       description: 't',

@@ -24,6 +24,8 @@ export const JOB_KINDS = {
   'table-compact': { lane: 'storage', handBack: 'restart' },
   'bucket-delete': { lane: 'storage', handBack: 'restart' },
   'rows-delete': { lane: 'storage', handBack: 'restart' },
+  'branch-create': { lane: 'storage', handBack: 'restart' },
+  'branch-delete': { lane: 'storage', handBack: 'restart' },
   provision: { lane: 'storage', handBack: 'restart' },
   deprovision: { lane: 'storage', handBack: 'restart' },
   // Its handle tells a later run whether the workspace has committed.

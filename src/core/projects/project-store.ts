@@ -97,10 +97,12 @@ const BRANCH_COLUMNS = sql`id, project_id, name, description, is_default, creato
 
 export async function insertBranch(
   db: Db,
-  branch: { projectId: number; name: string; isDefault: boolean },
+  branch: { projectId: number; name: string; isDefault: boolean; description?: string; creator?: Branch['creator'] },
 ): Promise<Branch> {
   const row = await db.one<BranchRow>(sql`
-    insert into branches (project_id, name, is_default) values (${branch.projectId}, ${branch.name}, ${branch.isDefault})
+    insert into branches (project_id, name, description, is_default, creator_token_id, creator_token_description)
+    values (${branch.projectId}, ${branch.name}, ${branch.description ?? ''}, ${branch.isDefault},
+      ${branch.creator?.id ?? null}, ${branch.creator?.description ?? null})
     returning ${BRANCH_COLUMNS}`);
   if (!row) throw new Error('insert returned no row');
   return toBranch(row);
@@ -110,6 +112,27 @@ export async function listBranches(db: Db, projectId: number): Promise<Branch[]>
   const rows = await db.query<BranchRow>(sql`
     select ${BRANCH_COLUMNS} from branches where project_id = ${projectId} and deleted_at is null order by id`);
   return rows.map(toBranch);
+}
+
+/** Locked until the transaction ends, so that it is changed or deleted once. */
+export async function lockBranch(db: Db, projectId: number, id: number): Promise<Branch | undefined> {
+  const row = await db.one<BranchRow>(sql`
+    select ${BRANCH_COLUMNS} from branches
+    where project_id = ${projectId} and id = ${id} and deleted_at is null for update`);
+  return row && toBranch(row);
+}
+
+/** Held to the end of the transaction: names of branches are given one after another. */
+export async function lockBranchNames(db: Db, projectId: number): Promise<void> {
+  await db.query(sql`select from projects where id = ${projectId} for no key update`);
+}
+
+export async function updateBranch(db: Db, id: number, change: { name: string; description: string }): Promise<void> {
+  await db.query(sql`update branches set name = ${change.name}, description = ${change.description} where id = ${id}`);
+}
+
+export async function markBranchDeleted(db: Db, id: number): Promise<void> {
+  await db.query(sql`update branches set deleted_at = now() where id = ${id}`);
 }
 
 export async function findFirstOrganization(db: Db): Promise<number | undefined> {

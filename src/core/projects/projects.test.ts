@@ -8,6 +8,7 @@ import { Events } from '../events/events.ts';
 import { Identity } from '../identity/identity.ts';
 import { Lakes } from '../tables/lakes.ts';
 import { isSlug, slugify } from './project-model.ts';
+import { listBranches } from './project-store.ts';
 import { Projects } from './projects.ts';
 
 async function setUp(t: TestContext) {
@@ -43,7 +44,7 @@ test('the first start makes one project with the credentials of all dialects, ho
     [credentials.airbyte.workspaceId, ['queuev2'], 'snowflake', actor.branchId],
   );
   assert.deepEqual(
-    (await projects.listBranches(actor)).map(({ name, isDefault }) => [name, isDefault]),
+    (await listBranches(db, actor.projectId)).map(({ name, isDefault }) => [name, isDefault]),
     [['Main', true]],
   );
   const lakes = await db.query(sql`select nspname from pg_namespace where nspname like 'lake\\_%'`);

@@ -8,7 +8,7 @@ import type { Identity } from '../identity/identity.ts';
 import { hashPassword } from '../identity/password.ts';
 import { type Credentials, type ProjectCredentials, toCredentials, toProjectCredentials } from './credentials.ts';
 import { projectErrors } from './project-errors.ts';
-import { type Branch, isSlug, type Project, type ProjectOwner, slugify } from './project-model.ts';
+import { isSlug, type Project, type ProjectOwner, slugify } from './project-model.ts';
 import {
   findFirstAdmin,
   findFirstOrganization,
@@ -21,7 +21,6 @@ import {
   insertOrganization,
   insertPerson,
   insertProject,
-  listBranches,
   listProjects,
   lockBootstrap,
   updatePassword,
@@ -85,11 +84,6 @@ export class Projects {
   /** The projects a person may see: all of them for a super administrator. */
   async list(manager: Pick<Manager, 'personId' | 'isSuperAdmin'>): Promise<Project[]> {
     return listProjects(this.#db, manager.isSuperAdmin ? undefined : manager.personId);
-  }
-
-  /** The default branch first. */
-  async listBranches(actor: Actor): Promise<Branch[]> {
-    return listBranches(this.#db, actor.projectId);
   }
 
   /**

@@ -40,7 +40,8 @@ function toBucketRow(row: Row): BucketRow {
 }
 
 /** Where buckets and tables live: a branch of a project. An `Actor` is one. */
-export type Place = { projectId: number; branchId: number };
+/** Buckets and tables belong to a branch too: to the default one for every actor, as long as branches have no data of their own. */
+export type Place = { projectId: number; storageBranchId: number };
 
 /** `share` keeps the bucket from being deleted until the transaction ends, `update` also from being changed. */
 export async function findBucket(
@@ -51,13 +52,13 @@ export async function findBucket(
 ): Promise<BucketRow | undefined> {
   const locking = lock === undefined ? sql.empty : lock === 'share' ? sql` for key share` : sql` for no key update`;
   const row = await db.one<Row>(sql`
-    select * from buckets where project_id = ${place.projectId} and branch_id = ${place.branchId} and id = ${id}${locking}`);
+    select * from buckets where project_id = ${place.projectId} and branch_id = ${place.storageBranchId} and id = ${id}${locking}`);
   return row && toBucketRow(row);
 }
 
 export async function listBuckets(db: Db, place: Place): Promise<BucketRow[]> {
   const rows = await db.query<Row>(sql`
-    select * from buckets where project_id = ${place.projectId} and branch_id = ${place.branchId} order by id collate "C"`);
+    select * from buckets where project_id = ${place.projectId} and branch_id = ${place.storageBranchId} order by id collate "C"`);
   return rows.map(toBucketRow);
 }
 
@@ -69,7 +70,7 @@ export async function findBucketByDisplayName(
 ): Promise<BucketRow | undefined> {
   const row = await db.one<Row>(sql`
     select * from buckets
-    where project_id = ${place.projectId} and branch_id = ${place.branchId} and stage = ${stage}
+    where project_id = ${place.projectId} and branch_id = ${place.storageBranchId} and stage = ${stage}
       and display_name = ${displayName}`);
   return row && toBucketRow(row);
 }
@@ -92,5 +93,5 @@ export async function updateBucket(db: Db, bucket: BucketRow): Promise<void> {
 /** The bucket's own row and those of its tables. */
 export async function deleteBucket(db: Db, place: Place, id: string): Promise<void> {
   await db.query(sql`
-    delete from buckets where project_id = ${place.projectId} and branch_id = ${place.branchId} and id = ${id}`);
+    delete from buckets where project_id = ${place.projectId} and branch_id = ${place.storageBranchId} and id = ${id}`);
 }

@@ -20,7 +20,7 @@ import {
 import { LakeCommit } from './lake-commit-store.ts';
 import { listLakeTables } from './lake-store.ts';
 import { requireBucketDisplayName, requireBucketName, toBucketName } from './names.ts';
-import { deleteMetadataOfBucket } from './object-metadata-store.ts';
+import { deleteMetadataOfBucket, listBucketsMadeBy } from './object-metadata-store.ts';
 import { findOverview, type LakeTotals } from './overview-store.ts';
 import { tableErrors } from './table-errors.ts';
 import type { Bucket, NewBucket, Stage } from './table-model.ts';
@@ -41,7 +41,7 @@ export class Buckets {
 
   /** Many clients begin with it. */
   private readonly readOverview = sharedRead(
-    ({ projectId, branchId }: Place) => `${projectId} ${branchId}`,
+    ({ projectId, storageBranchId }: Place) => `${projectId} ${storageBranchId}`,
     async (place) => {
       const overview = await findOverview(this.db, place, this.knownTotals.get(place.projectId));
       if (this.knownTotals.size >= MAX_KNOWN_TOTALS) this.knownTotals.clear();
@@ -76,7 +76,7 @@ export class Buckets {
       const bucket: BucketRow = {
         id,
         projectId: actor.projectId,
-        branchId: actor.branchId,
+        branchId: actor.storageBranchId,
         stage: input.stage,
         name,
         displayName,
@@ -181,7 +181,7 @@ export class Buckets {
       kind: 'bucket-delete',
       input: { bucketId: id, force: options.force ?? false },
       objectId: id,
-      lockKey: `bucket:${actor.projectId}:${actor.branchId}:${id}`,
+      lockKey: `bucket:${actor.projectId}:${actor.storageBranchId}:${id}`,
     });
   }
 
@@ -213,6 +213,14 @@ export class Buckets {
       );
     }
     await this.events.append(tx, eventFor(actor, bucketEvent('bucket.deleted', bucket, `Bucket ${id} deleted`)));
+  }
+
+  /** Drops what jobs of a branch have written for it: buckets that carry its number in their name and were made in it. */
+  async deleteOfBranchIn(tx: Transaction, actor: Actor, branchId: number): Promise<void> {
+    const isNamed = new RegExp(`^(in|out)\\.c-${branchId}-`);
+    for (const id of await listBucketsMadeBy(tx, actor, branchId)) {
+      if (isNamed.test(id)) await this.deleteIn(tx, actor, id, { force: true });
+    }
   }
 
   private async sizes(actor: Place, tables: readonly TableRow[]): Promise<Map<string, Size[]>> {

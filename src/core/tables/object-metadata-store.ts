@@ -4,6 +4,8 @@ import type { Place } from './bucket-store.ts';
 
 export type MetadataItem = { id: number; provider: string; key: string; value: string; updatedAt: Date };
 export type ObjectType = 'bucket' | 'table' | 'column';
+/** What has items without a provider. These belong to the branch itself, never to that of the tables. */
+export type PlainObjectType = 'configuration' | 'branch';
 
 type Row = { object_id: string; id: number; provider: string; key: string; value: string; updated_at: Date };
 
@@ -15,12 +17,12 @@ function toItem(row: Row): MetadataItem {
 export async function listMetadata(
   db: Db,
   place: Place,
-  type: ObjectType,
+  type: ObjectType | PlainObjectType,
   ids: readonly string[],
 ): Promise<Map<string, MetadataItem[]>> {
   const rows = await db.query<Row>(sql`
     select object_id, id, provider, key, value, updated_at from object_metadata
-    where project_id = ${place.projectId} and branch_id = ${place.branchId} and object_type = ${type}
+    where project_id = ${place.projectId} and branch_id = ${place.storageBranchId} and object_type = ${type}
       and object_id = any(${ids}::text[]) order by id`);
   return group(rows);
 }
@@ -33,7 +35,7 @@ export async function listColumnMetadata(
 ): Promise<Map<string, MetadataItem[]>> {
   const rows = await db.query<Row>(sql`
     select object_id, id, provider, key, value, updated_at from object_metadata
-    where project_id = ${place.projectId} and branch_id = ${place.branchId} and object_type = 'column'
+    where project_id = ${place.projectId} and branch_id = ${place.storageBranchId} and object_type = 'column'
       and substring(object_id from '^[^.]*\.[^.]*\.[^.]*') = any(${tableIds}::text[]) order by id`);
   return group(rows);
 }
@@ -52,7 +54,7 @@ function group(rows: readonly Row[]): Map<string, MetadataItem[]> {
 export async function upsertMetadata(
   db: Db,
   place: Place,
-  object: { type: ObjectType; id: string },
+  object: { type: ObjectType | PlainObjectType; id: string },
   provider: string,
   items: readonly { key: string; value: string }[],
   at: Date,
@@ -67,7 +69,7 @@ export async function upsertMetadata(
 export async function upsertMetadataOfMany(
   db: Db,
   place: Place,
-  type: ObjectType,
+  type: ObjectType | PlainObjectType,
   provider: string,
   items: readonly { id: string; key: string; value: string }[],
   at: Date,
@@ -75,7 +77,7 @@ export async function upsertMetadataOfMany(
   const texts = (of: 'id' | 'key' | 'value') => items.map((item) => item[of]);
   await db.query(sql`
     insert into object_metadata (project_id, branch_id, object_type, object_id, provider, key, value, updated_at)
-    select ${place.projectId}, ${place.branchId}, ${type}, id, ${provider}, key, value, ${at}
+    select ${place.projectId}, ${place.storageBranchId}, ${type}, id, ${provider}, key, value, ${at}
     from unnest(${texts('id')}::text[], ${texts('key')}::text[], ${texts('value')}::text[]) as item (id, key, value)
     on conflict on constraint object_metadata_key do update set value = excluded.value, updated_at = excluded.updated_at`);
 }
@@ -83,19 +85,19 @@ export async function upsertMetadataOfMany(
 export async function findMetadata(
   db: Db,
   place: Place,
-  object: { type: ObjectType; id: string },
+  object: { type: ObjectType | PlainObjectType; id: string },
   id: number,
 ): Promise<MetadataItem | undefined> {
   const row = await db.one<Row>(sql`
     select object_id, id, provider, key, value, updated_at from object_metadata
-    where project_id = ${place.projectId} and branch_id = ${place.branchId} and object_type = ${object.type}
+    where project_id = ${place.projectId} and branch_id = ${place.storageBranchId} and object_type = ${object.type}
       and object_id = ${object.id} and id = ${id}`);
   return row && toItem(row);
 }
 
 export async function deleteMetadata(db: Db, place: Place, id: number): Promise<void> {
   await db.query(sql`
-    delete from object_metadata where project_id = ${place.projectId} and branch_id = ${place.branchId} and id = ${id}`);
+    delete from object_metadata where project_id = ${place.projectId} and branch_id = ${place.storageBranchId} and id = ${id}`);
 }
 
 /** Items of the table and its columns, or with `columns` of only those. */
@@ -110,13 +112,53 @@ export async function deleteMetadataOfTable(
       ? sql`object_type = 'table' and object_id = ${tableId} or object_type = 'column' and starts_with(object_id, ${`${tableId}.`})`
       : sql`object_type = 'column' and object_id = any(${columns.map((column) => `${tableId}.${column}`)}::text[])`;
   await db.query(sql`
-    delete from object_metadata where project_id = ${place.projectId} and branch_id = ${place.branchId} and (${which})`);
+    delete from object_metadata where project_id = ${place.projectId} and branch_id = ${place.storageBranchId} and (${which})`);
 }
 
 /** Items of the bucket, its tables and their columns. */
 export async function deleteMetadataOfBucket(db: Db, place: Place, bucketId: string): Promise<void> {
   await db.query(sql`
-    delete from object_metadata where project_id = ${place.projectId} and branch_id = ${place.branchId}
+    delete from object_metadata where project_id = ${place.projectId} and branch_id = ${place.storageBranchId}
       and (object_type = 'bucket' and object_id = ${bucketId}
         or object_type in ('table', 'column') and starts_with(object_id, ${`${bucketId}.`}))`);
+}
+
+/** Items of one object. */
+export async function deleteMetadataOf(
+  db: Db,
+  place: Place,
+  object: { type: PlainObjectType; id: string },
+): Promise<void> {
+  await db.query(sql`
+    delete from object_metadata where project_id = ${place.projectId} and branch_id = ${place.storageBranchId}
+      and object_type = ${object.type} and object_id = ${object.id}`);
+}
+
+/** Items of the default branch and its configurations, into another branch: of those configurations that are there. */
+export async function copyMetadataOfBranch(db: Db, { projectId, storageBranchId: to }: Place): Promise<void> {
+  await db.query(sql`
+    insert into object_metadata (project_id, branch_id, object_type, object_id, provider, key, value, updated_at)
+    select m.project_id, ${to}::bigint, m.object_type, m.object_id, m.provider, m.key, m.value, m.updated_at
+    from object_metadata m
+    where m.project_id = ${projectId} and m.branch_id = (select id from branches where project_id = ${projectId} and is_default)
+      and (m.object_type = 'branch'
+      or m.object_type = 'configuration' and m.object_id in (
+        select c.component_id || '/' || c.id from configurations c where c.branch_id = ${to}))
+    order by m.id`);
+}
+
+export async function deleteMetadataOfBranch(db: Db, place: Place): Promise<void> {
+  await db.query(sql`
+    delete from object_metadata where project_id = ${place.projectId} and branch_id = ${place.storageBranchId}
+      and object_type in ('branch', 'configuration')`);
+}
+
+/** Of the buckets that jobs in the branch have made for it. */
+export async function listBucketsMadeBy(db: Db, place: Place, branchId: number): Promise<string[]> {
+  const rows = await db.query<{ object_id: string }>(sql`
+    select object_id from object_metadata
+    where project_id = ${place.projectId} and branch_id = ${place.storageBranchId} and object_type = 'bucket'
+      and provider = 'system' and key = 'KBC.createdBy.branch.id' and value = ${String(branchId)}
+    order by object_id`);
+  return rows.map((row) => row.object_id);
 }

@@ -96,9 +96,7 @@ export class ObjectMetadata {
     items: readonly { key: string; value: string }[],
   ): Promise<MetadataItem[]> {
     requireProvider(provider);
-    items.forEach((item, i) => {
-      if (!/^[A-Za-z0-9._-]{1,255}$/.test(item.key)) throw tableErrors.metadataInvalidKey(i);
-    });
+    requireKeys(items);
     await requireObject(tx, actor, object, 'write');
     await upsertMetadata(tx, actor, object, provider, items, this.clock.now());
     const description = items.findLast((item) => item.key === DESCRIPTION_KEY)?.value;
@@ -146,6 +144,12 @@ export class ObjectMetadata {
       if (table) await updateTable(tx, { ...table, description });
     }
   }
+}
+
+export function requireKeys(items: readonly { key: string }[]): void {
+  items.forEach((item, i) => {
+    if (!/^[A-Za-z0-9._-]{1,255}$/.test(item.key)) throw tableErrors.metadataInvalidKey(i);
+  });
 }
 
 function requireProvider(provider: string): void {

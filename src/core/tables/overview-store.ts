@@ -24,7 +24,7 @@ export async function findOverview(
     bytes: number | null;
   }>(sql`
     select newest.snapshot_id, (files.rows - coalesce(deletes.rows, 0))::bigint as rows, files.bytes::bigint as bytes,
-      array(select id from buckets where project_id = ${place.projectId} and branch_id = ${place.branchId}
+      array(select id from buckets where project_id = ${place.projectId} and branch_id = ${place.storageBranchId}
         order by id collate "C") as bucket_ids
     from (select max(snapshot_id) as snapshot_id from ${lake('ducklake_snapshot')}) newest
     cross join lateral (

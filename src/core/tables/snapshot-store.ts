@@ -62,7 +62,7 @@ export async function insertSnapshot(db: Db, row: SnapshotRow): Promise<void> {
 export async function findSnapshot(db: Db, place: Place, id: number): Promise<SnapshotRow | undefined> {
   const row = await db.one<Row>(sql`
     select * from table_snapshots
-    where id = ${id} and project_id = ${place.projectId} and branch_id = ${place.branchId}`);
+    where id = ${id} and project_id = ${place.projectId} and branch_id = ${place.storageBranchId}`);
   return row && toSnapshotRow(row);
 }
 
@@ -75,7 +75,7 @@ export async function listSnapshots(
 ): Promise<SnapshotRow[]> {
   const rows = await db.query<Row>(sql`
     select * from table_snapshots
-    where project_id = ${place.projectId} and branch_id = ${place.branchId} and table_id = ${tableId}
+    where project_id = ${place.projectId} and branch_id = ${place.storageBranchId} and table_id = ${tableId}
     order by id desc limit ${page.limit} offset ${page.offset}`);
   return rows.map(toSnapshotRow);
 }
@@ -84,6 +84,6 @@ export async function listSnapshots(
 export async function deleteSnapshot(db: Db, place: Place, id: number): Promise<boolean> {
   const rows = await db.query(sql`
     delete from table_snapshots
-    where id = ${id} and project_id = ${place.projectId} and branch_id = ${place.branchId} returning id`);
+    where id = ${id} and project_id = ${place.projectId} and branch_id = ${place.storageBranchId} returning id`);
   return rows.length > 0;
 }

@@ -6,7 +6,7 @@ import type { TableRow } from './table-store.ts';
 
 /** Jobs that write a table run one after another, in the order they came. */
 export function lockKeyOf(actor: Actor, tableId: string): string {
-  return `table:${actor.projectId}:${actor.branchId}:${tableId}`;
+  return `table:${actor.projectId}:${actor.storageBranchId}:${tableId}`;
 }
 
 export function tableEvent(

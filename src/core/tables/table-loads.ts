@@ -297,7 +297,7 @@ export class TableLoads {
   ): Promise<void> {
     const row: TableRow = {
       projectId: actor.projectId,
-      branchId: actor.branchId,
+      branchId: actor.storageBranchId,
       id: input.tableId,
       bucketId: target.bucketId,
       name: target.name,

@@ -6,6 +6,7 @@ import { uuidv7 } from '../../lib/ids.ts';
 import { AppError } from '../errors.ts';
 import type { Actor } from '../identity/actor.ts';
 import { requireBucketRight } from './bucket-rights.ts';
+import type { Place } from './bucket-store.ts';
 import { findLakeTable, type LakeFile, type LakeTable, rowsOf, toTableVersion, userColumns } from './lake-store.ts';
 import { splitTableId, TIMESTAMP_COLUMN } from './names.ts';
 import { tableErrors } from './table-errors.ts';
@@ -56,7 +57,7 @@ export class TableRows {
   }
 
   /** The newest version; undefined when there is no such table. */
-  async open(place: { projectId: number; branchId: number }, tableId: string): Promise<OpenTable | undefined> {
+  async open(place: Place, tableId: string): Promise<OpenTable | undefined> {
     const row = await findTable(this.#db, place, tableId);
     const table = row && (await findLakeTable(this.#db, place.projectId, row.lakeTableId));
     return table && openTable(table);

@@ -175,7 +175,7 @@ export class TableSnapshots {
         await insertSnapshot(tx, {
           id: job.id,
           projectId: actor.projectId,
-          branchId: actor.branchId,
+          branchId: actor.storageBranchId,
           tableId,
           lakeTableId,
           description,
@@ -234,7 +234,7 @@ export class TableSnapshots {
         const at = this.#clock.now();
         const row: TableRow = {
           projectId: actor.projectId,
-          branchId: actor.branchId,
+          branchId: actor.storageBranchId,
           id: tableId,
           bucketId,
           name,

@@ -61,14 +61,14 @@ export async function findTable(
   const locking = lock === undefined ? sql.empty : lock === 'share' ? sql` for key share` : sql` for no key update`;
   const row = await db.one<Row>(sql`
     select * from tables
-    where project_id = ${place.projectId} and branch_id = ${place.branchId} and id = ${id}${locking}`);
+    where project_id = ${place.projectId} and branch_id = ${place.storageBranchId} and id = ${id}${locking}`);
   return row && toTableRow(row);
 }
 
 export async function listTables(db: Db, place: Place, bucketId?: string): Promise<TableRow[]> {
   const inBucket = bucketId === undefined ? sql.empty : sql` and bucket_id = ${bucketId}`;
   const rows = await db.query<Row>(sql`
-    select * from tables where project_id = ${place.projectId} and branch_id = ${place.branchId}${inBucket}
+    select * from tables where project_id = ${place.projectId} and branch_id = ${place.storageBranchId}${inBucket}
     order by id collate "C"`);
   return rows.map(toTableRow);
 }
@@ -110,9 +110,9 @@ export async function touchTable(
   const rows = await db.query(sql`
     with changed as (
       update tables set changed_at = ${at}, imported_at = case when ${what.imported}::boolean then ${at} else imported_at end
-      where project_id = ${place.projectId} and branch_id = ${place.branchId} and id = ${id} returning bucket_id)
+      where project_id = ${place.projectId} and branch_id = ${place.storageBranchId} and id = ${id} returning bucket_id)
     update buckets set changed_at = ${at}
-    where project_id = ${place.projectId} and branch_id = ${place.branchId} and id = (select bucket_id from changed)
+    where project_id = ${place.projectId} and branch_id = ${place.storageBranchId} and id = (select bucket_id from changed)
     returning id`);
   return rows.length > 0;
 }
@@ -120,10 +120,10 @@ export async function touchTable(
 export async function touchBucket(db: Db, place: Place, id: string, at: Date): Promise<void> {
   await db.query(sql`
     update buckets set changed_at = ${at}
-    where project_id = ${place.projectId} and branch_id = ${place.branchId} and id = ${id}`);
+    where project_id = ${place.projectId} and branch_id = ${place.storageBranchId} and id = ${id}`);
 }
 
 export async function deleteTable(db: Db, place: Place, id: string): Promise<void> {
   await db.query(sql`
-    delete from tables where project_id = ${place.projectId} and branch_id = ${place.branchId} and id = ${id}`);
+    delete from tables where project_id = ${place.projectId} and branch_id = ${place.storageBranchId} and id = ${id}`);
 }

@@ -120,7 +120,7 @@ export class Tables {
       if (place === undefined) throw tableErrors.bucketNotFound(input.bucketId, actor.projectId);
       const row: TableRow = {
         projectId: actor.projectId,
-        branchId: actor.branchId,
+        branchId: actor.storageBranchId,
         id,
         bucketId: input.bucketId,
         name: input.name,

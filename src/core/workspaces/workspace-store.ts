@@ -126,10 +126,10 @@ export async function deleteWorkspace(db: Db, id: number): Promise<void> {
 export type DueWorkspace = {
   id: number;
   backend: string;
-  reason: 'unfinished' | 'expired' | 'token-gone' | 'project-gone';
+  reason: 'unfinished' | 'expired' | 'token-gone' | 'project-gone' | 'branch-gone';
 };
 
-/** What must go: half-made and half-dropped ones, those whose time is over, and those whose token is gone. */
+/** What must go: half-made and half-dropped ones, those whose time is over, and those whose token or branch is gone. */
 export async function listDueWorkspaces(
   db: Db,
   now: Date,
@@ -144,11 +144,13 @@ export async function listDueWorkspaces(
           when w.state = 'active' and w.holder = 'token'
             and (t.id is null or t.disabled_at is not null or t.expires_at <= ${now}) then 'token-gone'
           when w.state = 'active' and p.deleted_at is not null then 'project-gone'
+          when w.state = 'active' and b.deleted_at is not null then 'branch-gone'
           when w.state = 'active' and w.touched_at + w.lifetime_seconds * interval '1 second' <= ${now} then 'expired'
         end as reason
       from workspaces w
       left join tokens t on t.id = w.token_id and t.project_id = w.project_id
       left join projects p on p.id = w.project_id
+      left join branches b on b.id = w.branch_id
     ) due
     where reason is not null
     order by id`);

@@ -48,6 +48,9 @@ export const KEBOOLA_CODES: Record<string, { code: string; status?: number }> = 
   'resource.not-found': { code: 'notFound' },
 
   'branch.not-found': { code: 'storage.branches.notFound' },
+  'branch.duplicate-name': { code: 'devBranch.duplicateName' },
+  'branch.invalid': { code: 'storage.validation' },
+  'branch.default': { code: 'storage.validation' },
   'token.not-found': { code: 'storage.tokens.notFound' },
   'token.master': { code: 'storage.tokens.masterToken' },
   'token.invalid-permissions': { code: 'storage.tokens.invalidPermissions' },

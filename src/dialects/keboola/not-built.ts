@@ -48,10 +48,6 @@ export const NOT_BUILT: readonly NotBuilt[] = [
   ['GET', '/components/:component/configs/:config/diff'],
   ['POST', '/components/:component/configs/:config/rebase'],
 
-  ['POST', '/dev-branches'],
-  ['PUT DELETE', '/dev-branches/:id'],
-  ['GET POST', '/metadata'],
-  ['DELETE', '/metadata/:id'],
   ['GET POST', '/merge-request'],
   ['GET PUT DELETE', '/merge-request/:id'],
   ['GET PUT POST', '/merge-request/:id/:act'],

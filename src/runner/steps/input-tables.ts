@@ -8,6 +8,7 @@ import type { Filter } from '../../lib/filter.ts';
 import type { Json } from '../../lib/json.ts';
 import type { JobRun, RowRun, TableReport } from '../job-run.ts';
 import { runErrors } from '../run-errors.ts';
+import { sourceInBranch } from './branch-tables.ts';
 import { asList, asMap, printJson } from './config-file.ts';
 import type { InputTable } from './storage-mapping.ts';
 
@@ -33,10 +34,11 @@ async function exportTable(run: JobRun, row: RowRun, mapping: InputTable, index:
   const name = fileName(mapping.destination || mapping.source);
   const path = join(row.paths.data, 'in', 'tables', name);
   try {
-    const table = await core.tables.get(actor, mapping.source);
+    const source = await sourceInBranch(run, mapping.source);
+    const table = await core.tables.get(actor, source);
     const { columns, sizeBytes } = await core.tables.exportTo(
       actor,
-      mapping.source,
+      source,
       readOptions(mapping, row.state),
       path,
       signal,
@@ -55,7 +57,8 @@ export async function sessionTables(run: JobRun, row: RowRun): Promise<SessionSp
   const mappings = row.checked.storage.input?.tables ?? [];
   const tables = mappings.map(async (mapping, index) => {
     try {
-      const { table, version, columns } = await run.parts.core.tables.version(run.ctx.actor, mapping.source);
+      const source = await sourceInBranch(run, mapping.source);
+      const { table, version, columns } = await run.parts.core.tables.version(run.ctx.actor, source);
       const byName = new Map(columns.map((column) => [column.name, column]));
       const timestamp = version.columns.find(({ type }) => type === 'timestamp');
       const fieldOf = (column: string) => {

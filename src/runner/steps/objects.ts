@@ -7,6 +7,7 @@ import type { Table } from '../../core/tables/table-model.ts';
 import type { Json } from '../../lib/json.ts';
 import { imageOf, type JobRun, type RowRun } from '../job-run.ts';
 import { runErrors } from '../run-errors.ts';
+import { sourceInBranch } from './branch-tables.ts';
 import { asList, asMap } from './config-file.ts';
 import { programTimeout } from './container.ts';
 import { asInputError, readOptions, report } from './input-tables.ts';
@@ -41,8 +42,10 @@ export async function loadObjects(run: JobRun, row: RowRun): Promise<void> {
   if (!mapping || mappings.length > 1)
     throw runErrors.configuration('The input mapping has to name exactly one table: the one whose rows are written.');
   let table: Table;
+  let source: string;
   try {
-    table = await core.tables.get(actor, mapping.source);
+    source = await sourceInBranch(run, mapping.source);
+    table = await core.tables.get(actor, source);
   } catch (error) {
     throw asInputError(error);
   }
@@ -69,7 +72,7 @@ export async function loadObjects(run: JobRun, row: RowRun): Promise<void> {
       rows: () =>
         core.tables.readBatches(
           actor,
-          mapping.source,
+          source,
           { ...options, columns: used.map(({ column }) => column), batchRows: BATCH_ROWS },
           signal,
         ),

@@ -7,6 +7,7 @@ import { parseDateText } from '../../lib/date-text.ts';
 import type { Filter } from '../../lib/filter.ts';
 import type { JobRun, RowRun, SubmittedLoad, TableReport } from '../job-run.ts';
 import { runErrors } from '../run-errors.ts';
+import { tableInBranch } from './branch-tables.ts';
 import { tableReport } from './input-tables.ts';
 import {
   manifestOwner,
@@ -132,12 +133,13 @@ export async function resolveLoad(
   run.log.info(`Loading table "${source.name}"`);
   const table = mergeManifest(source.manifest, mapping);
   checkOutputTable(table, source.name);
-  const { tableId, isFromFileName } = resolveDestination({
+  const { tableId: named, isFromFileName } = resolveDestination({
     source: source.name,
     mapping: mapping?.destination,
     manifest: source.manifest.destination,
     defaultBucket: defaultBucket(run, row),
   });
+  const tableId = tableInBranch(run, named);
   if (isFromFileName) {
     run.log.warn(
       `The destination "${tableId}" was taken from the name of a file. Name it in the output mapping instead.`,

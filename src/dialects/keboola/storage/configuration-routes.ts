@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import { AppError, errors } from '../../../core/errors.ts';
+import { AppError } from '../../../core/errors.ts';
 import type { KeboolaApp, KeboolaDeps } from '../deps.ts';
 import { toConfigurationVersion, toKeboolaConfiguration, toPastConfiguration } from './configuration-shape.ts';
 import { jsonParameter } from './json-parameters.ts';
@@ -180,11 +180,10 @@ export function registerConfigurationRoutes(app: KeboolaApp, deps: KeboolaDeps):
 
   app.post(
     `${one}/reset-to-default`,
-    { schema: { summary: 'Only in branches', params: ConfigurationParams } },
-    async (request) => {
-      await configurations.get(request.actor, request.params);
-      if (!request.actor.isDefaultBranch) throw errors.notImplemented('reset to default');
-      throw errors.invalid('Reset to default branch is not implemented for default branch');
+    { schema: { summary: 'As it is in the default branch; only in other branches', params: ConfigurationParams } },
+    async (request, reply) => {
+      await configurations.resetToDefault(request.actor, request.params);
+      return reply.code(204).send();
     },
   );
 }

@@ -12,6 +12,8 @@ export const KEBOOLA_EVENTS: Record<Exclude<EventName, 'ext'>, string> = {
   'branch.created': 'devBranchCreated',
   'branch.updated': 'devBranchUpdated',
   'branch.deleted': 'devBranchDeleted',
+  'branch.metadata-set': 'devBranchMetadataSet',
+  'branch.metadata-deleted': 'devBranchMetadataDeleted',
   'bucket.created': 'bucketCreated',
   'bucket.updated': 'bucketUpdated',
   'bucket.deleted': 'bucketDeleted',

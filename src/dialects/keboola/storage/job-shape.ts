@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import { AppError } from '../../../core/errors.ts';
 import type { Job, JobKind } from '../../../core/jobs/job-model.ts';
 import type { JobStatus } from '../../../core/jobs/job-status.ts';
+import type { BranchCreateInput, BranchCreateResult, BranchDeleteInput } from '../../../core/projects/branches.ts';
 import type {
   DeleteRowsInput,
   ExportInput,
@@ -26,6 +27,7 @@ import { clientHostOf } from '../client-host.ts';
 import type { KeboolaDeps } from '../deps.ts';
 import { keboolaJobError } from '../errors.ts';
 import { formatDate, formatOptionalDate } from '../scalars.ts';
+import { toKeboolaBranch } from './branch-shape.ts';
 import { shapeTableDetail } from './table-listing.ts';
 import { toStorageWorkspace } from './workspace-shape.ts';
 
@@ -164,6 +166,18 @@ const OPERATIONS: Partial<Record<JobKind, Operation>> = {
   },
   'table-drop': { name: 'tableDrop', hasTable: true, params: echo, results: nothing },
   'bucket-delete': { name: 'bucketDelete', hasTable: false, params: echo, results: nothing },
+  'branch-create': {
+    name: 'devBranchCreate',
+    hasTable: false,
+    params: (job) => ({ queue: 'main', values: { name: inputOf<BranchCreateInput>(job).name } }),
+    results: branchResult,
+  },
+  'branch-delete': {
+    name: 'devBranchDelete',
+    hasTable: false,
+    params: (job) => ({ queue: 'main', values: { id: inputOf<BranchDeleteInput>(job).branchId } }),
+    results: nothing,
+  },
   provision: {
     name: 'workspaceCreate',
     hasTable: false,
@@ -287,6 +301,13 @@ async function workspaceResult(job: Job, request: FastifyRequest, { core }: Kebo
     if (error instanceof AppError && error.kind === 'not-found') return { id };
     throw error;
   }
+}
+
+/** As it is now; after it was deleted only its id. */
+async function branchResult(job: Job, request: FastifyRequest, { core }: KeboolaDeps): Promise<unknown> {
+  const { branchId: id } = resultOf<BranchCreateResult>(job);
+  const found = (await core.branches.list(request.actor)).find((branch) => branch.id === id);
+  return found ? toKeboolaBranch(found) : { id };
 }
 
 function errorOf(job: Job): object {

@@ -100,7 +100,7 @@ function isJson(request: FastifyRequest): boolean {
   return request.jsonText !== undefined;
 }
 
-function toMetadataId(text: string): number {
+export function toMetadataId(text: string): number {
   const id = Number(text);
   if (!/^\d{1,15}$/.test(text)) {
     throw new AppError(
@@ -112,7 +112,7 @@ function toMetadataId(text: string): number {
   return id;
 }
 
-function toItems(value: unknown): Items {
+export function toItems(value: unknown): Items {
   if (!Array.isArray(value)) {
     throw new AppError('invalid', 'metadata.invalid-parameter', 'The metadata parameter must be an array.');
   }

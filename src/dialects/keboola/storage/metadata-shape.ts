@@ -11,6 +11,11 @@ export function toKeboolaMetadata(items: readonly MetadataItem[] | undefined): R
   }));
 }
 
+/** Of branches and configurations, whose items have no provider. */
+export function toPlainMetadata(items: readonly MetadataItem[] | undefined): Record<string, unknown>[] {
+  return toKeboolaMetadata(items).map(({ provider: _, ...item }) => item);
+}
+
 /** Column -> its items. */
 export function toKeboolaColumnMetadata(
   columns: ReadonlyMap<string, readonly MetadataItem[]> | undefined,
