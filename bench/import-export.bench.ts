@@ -1,10 +1,8 @@
-import { execFile } from 'node:child_process';
-import { createReadStream, existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { Readable } from 'node:stream';
-import { promisify } from 'node:util';
 import { Client, pause } from '../demo/client.ts';
+import { ordersCsv, plainDuckdb, uploadFile } from './support/lake-data.ts';
 import { option, printTable, quantile, timed, treePssMb, usage } from './support/numbers.ts';
 import { startServer } from './support/server.ts';
 
@@ -26,23 +24,11 @@ const csv = path.join(cache, `orders-${rows}.csv`);
 const work = path.join(cache, `work-${process.pid}`);
 mkdirSync(work, { recursive: true });
 
-/** One DuckDB process per statement: no warm caches, no memory of ours, spill directory like the engine's. */
-async function duckdb(statement: string): Promise<number> {
-  const script = `
-    const { DuckDBInstance } = await import('@duckdb/node-api');
-    const db = await (await DuckDBInstance.create(':memory:', { temp_directory: ${JSON.stringify(work)} })).connect();
-    const started = performance.now();
-    await db.run(${JSON.stringify(statement)});
-    console.log(performance.now() - started);`;
-  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script]);
-  return Number(stdout.trim());
-}
+const duckdb = (statement: string) => plainDuckdb(work, statement);
 
 if (!existsSync(csv)) {
   console.log(`making ${csv} ...`);
-  await duckdb(`COPY (SELECT i AS id, 'customer ' || (i * 7919 % 1000003) AS customer, (DATE '2024-01-01' + CAST(i % 700 AS INTEGER))::VARCHAR AS day,
-    round(random() * 10000, 2) AS amount, CASE WHEN i % 10 = 0 THEN 'a "quoted", text' ELSE 'plain text ' || (i % 97) END AS note,
-    uuid()::VARCHAR AS code, CASE WHEN i % 3 = 0 THEN '' ELSE 'Plzeň' END AS city FROM range(${rows}) t(i)) TO '${csv}' (HEADER)`);
+  await duckdb(ordersCsv(rows, csv));
 }
 const megabytes = statSync(csv).size / 1e6;
 console.log(`${rows.toLocaleString('en-US')} rows, ${Math.round(megabytes)} MB of CSV`);
@@ -141,25 +127,4 @@ function importOrders(client: Client, dataFileId: number, create: boolean): Prom
   return create
     ? client.storageJob('POST', '/v2/storage/buckets/in.c-bench/tables-async', { name: 'orders', dataFileId })
     : client.storageJob('POST', '/v2/storage/tables/in.c-bench.orders/import-async', { dataFileId });
-}
-
-/** Uploads a local file as one streamed blob. */
-async function uploadFile(client: Client, file: string): Promise<number> {
-  const sizeBytes = statSync(file).size;
-  const prepared = await client.call<{
-    id: number;
-    absUploadParams: { blobName: string; container: string; absCredentials: { SASConnectionString: string } };
-  }>('POST', '/v2/storage/files/prepare', { name: 'orders.csv', sizeBytes, federationToken: true });
-  const { blobName, container, absCredentials } = prepared.absUploadParams;
-  const [endpoint, sas] = absCredentials.SASConnectionString.replace('BlobEndpoint=', '').split(
-    ';SharedAccessSignature=',
-  );
-  const response = await fetch(`${endpoint}/${container}/${blobName}?${sas}`, {
-    method: 'PUT',
-    headers: { 'x-ms-blob-type': 'BlockBlob', 'content-length': String(sizeBytes) },
-    body: Readable.toWeb(createReadStream(file)) as ReadableStream,
-    duplex: 'half',
-  } as RequestInit);
-  if (response.status !== 201) throw new Error(`upload answered ${response.status}: ${await response.text()}`);
-  return prepared.id;
 }
