@@ -50,6 +50,7 @@ import { provisionKind } from '../../src/runner/kinds/provision.ts';
 import { resetKind } from '../../src/runner/kinds/reset.ts';
 import { rowsDeleteKind } from '../../src/runner/kinds/rows-delete.ts';
 import { scriptKind } from '../../src/runner/kinds/script.ts';
+import { snapshotKinds } from '../../src/runner/kinds/snapshot.ts';
 import { syncKind } from '../../src/runner/kinds/sync.ts';
 import { tableAlterKind } from '../../src/runner/kinds/table-alter.ts';
 import { tableCompactKind } from '../../src/runner/kinds/table-compact.ts';
@@ -178,6 +179,7 @@ export async function runnerWorld(
         tableAlterKind(core.tables.structure),
         tableDropKind(core.tables),
         tableCompactKind(compactions),
+        ...snapshotKinds(core.tables.snapshots),
         rowsDeleteKind(new RowDeletes(parts)),
         bucketDeleteKind(core.buckets),
         branchCreateKind(core.branches),
