@@ -32,6 +32,7 @@ import { syncKind } from '../runner/kinds/sync.ts';
 import { tableAlterKind } from '../runner/kinds/table-alter.ts';
 import { tableCompactKind } from '../runner/kinds/table-compact.ts';
 import { tableCreateKind } from '../runner/kinds/table-create.ts';
+import { tableDefineKind } from '../runner/kinds/table-define.ts';
 import { tableDropKind } from '../runner/kinds/table-drop.ts';
 import { tableExportKind } from '../runner/kinds/table-export.ts';
 import { tableImportKind } from '../runner/kinds/table-import.ts';
@@ -94,6 +95,7 @@ export async function composeWorker(options: WorkerParts) {
       tableExportKind(new TableExports({ ...parts, exportDirectory: path.join(scratch, 'exports') })),
       tableAlterKind(core.tables.structure),
       ...snapshotKinds(core.tables.snapshots),
+      tableDefineKind(core.tables.definitions),
       tableDropKind(core.tables),
       tableCompactKind(compactions),
       rowsDeleteKind(new RowDeletes(parts)),

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { findLakeTable, userColumns } from '../../src/core/tables/lake-store.ts';
 import { findTable } from '../../src/core/tables/table-store.ts';
+import type { Alteration } from '../../src/core/tables/table-structure.ts';
 import { sql } from '../../src/db/sql.ts';
 import { uuidv7 } from '../../src/lib/ids.ts';
 import { cleanup } from '../support/cleanup.ts';
@@ -96,6 +97,64 @@ test('every table we leave is read the same by a stock client', async (t) => {
   await load('in.c-main.grown', `a,${wide.join(',')}\n2,${wide.join(',')}\n`, { incremental: true });
   await load('in.c-main.grown', `a,${wide.join(',')}\n3,${wide.join(',')}\n`, { incremental: true });
   await check();
+});
+
+test('typed tables and changed columns are read the same by a stock client, at every version', async (t) => {
+  const world = await interopWorld(t);
+  if (world === undefined) return;
+  const { load, tables, actor, ended, check, same, versions, duck } = world;
+  const alter = async (alteration: Alteration) => ended(await tables.structure.alterLater(actor, ID, alteration));
+  const types = [
+    'INT',
+    'NUMBER(12,3)',
+    'FLOAT',
+    'BOOLEAN',
+    'DATE',
+    'TIME',
+    'TIMESTAMP_NTZ',
+    'TIMESTAMP_TZ',
+    'VARIANT',
+    'TEXT',
+  ];
+  await tables.definitions.create(actor, {
+    bucketId: 'in.c-main',
+    name: 't',
+    primaryKey: ['c0'],
+    columns: types.map((text, i) => {
+      const [type = '', length] = text.split(/[()]/);
+      return { name: `c${i}`, definition: { type, length } };
+    }),
+  });
+  await check();
+  const header = types.map((_, i) => `c${i}`).join();
+  const row = (id: number) =>
+    `${id},${id * 1.5 - 70},${id / 8},${id % 2},2024-01-0${(id % 9) + 1},10:00:0${id % 10},2024-01-01 00:00:${10 + (id % 50)},2024-01-01T00:00:00+0${id % 9}:00,"{""a"":${id}}",t${id}`;
+  const rows = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => `${row(from + i)}\n`).join('');
+  await load(ID, `${header}\n${rows(0, 100)}-5,,,,,,,,,\n`);
+  await same();
+  await load(ID, `${header}\n${rows(90, 120)}1000,9,nan,,,,,,,\n`, {
+    incremental: true,
+  });
+  await same();
+  await alter({ act: 'add-column', name: 'Extra', definition: { type: 'NUMBER', length: '5,1', default: '2.5' } });
+  await same();
+  await alter({ act: 'redefine-column', columns: [{ name: 'c1', length: '20,3' }] });
+  await same();
+  await alter({ act: 'drop-column', name: 'c8', force: false });
+  await same();
+  const next = `${header.replace('c8,', '')},Extra\n2000,12345678901234.5,0,,,,,,,9\n`;
+  await load(ID, next, { incremental: true });
+  await same();
+  await duck.query(`INSERT INTO ${FROM} (c0, c1, _timestamp) VALUES (3000, 1.5, now()::TIMESTAMP)`);
+  const [key] = await duck.query(`SELECT "null" FROM (DESCRIBE ${FROM}) WHERE column_name = 'c0'`);
+  assert.deepEqual(key, ['NO']);
+  await duck.query(`DELETE FROM ${FROM} WHERE c0 = 7`);
+  await same();
+  await ended(await tables.deleteRows(actor, ID, { filter: { field: 'c0', op: 'lt', values: ['50'] } }));
+  await same();
+  await check();
+  for (const { version, table, path } of versions)
+    await compareRows(duck, FROM, table, path, ` AT (VERSION => ${version})`);
 });
 
 test('both write in turn and read the same, now and at every version', async (t) => {

@@ -55,6 +55,7 @@ import { syncKind } from '../../src/runner/kinds/sync.ts';
 import { tableAlterKind } from '../../src/runner/kinds/table-alter.ts';
 import { tableCompactKind } from '../../src/runner/kinds/table-compact.ts';
 import { tableCreateKind } from '../../src/runner/kinds/table-create.ts';
+import { tableDefineKind } from '../../src/runner/kinds/table-define.ts';
 import { tableDropKind } from '../../src/runner/kinds/table-drop.ts';
 import { tableExportKind } from '../../src/runner/kinds/table-export.ts';
 import { tableImportKind } from '../../src/runner/kinds/table-import.ts';
@@ -177,6 +178,7 @@ export async function runnerWorld(
         tableImportKind(loads),
         tableExportKind(new TableExports({ ...parts, exportDirectory: folder('exports') })),
         tableAlterKind(core.tables.structure),
+        tableDefineKind(core.tables.definitions),
         tableDropKind(core.tables),
         tableCompactKind(compactions),
         ...snapshotKinds(core.tables.snapshots),

@@ -12,7 +12,7 @@ export type CheckedTable = {
   projectId: number;
   id: string;
   lakeName: string;
-  columns: { name: string; lakeName: string }[];
+  columns: { name: string; lakeName: string; type: string }[];
 };
 
 export type StockCheck = {
@@ -76,7 +76,7 @@ async function listTables(db: Database, projectId: number): Promise<(CheckedTabl
 async function checkTable(duck: StockDuckdb, alias: string, table: CheckedTable & { rows: number }, check: StockCheck) {
   const from = `${alias}.${table.lakeName}`;
   const described = (await duck.query(`DESCRIBE ${from}`)).map(([name, type]) => [name, type]);
-  const expected = table.columns.map((column) => [column.lakeName, 'VARCHAR']);
+  const expected = table.columns.map((column) => [column.lakeName, stockType(column.type)]);
   assert.deepEqual(
     described.filter(([name]) => name !== '_timestamp'),
     expected,
@@ -95,6 +95,19 @@ async function checkTable(duck: StockDuckdb, alias: string, table: CheckedTable 
     }
   }
   if (check.exportCsv !== undefined) await compareRows(duck, from, table, await check.exportCsv(table));
+}
+
+function stockType(type: string): string {
+  if (type === 'float64') return 'DOUBLE';
+  return type === 'timestamptz' ? 'TIMESTAMP WITH TIME ZONE' : type.toUpperCase();
+}
+
+/** Their value as we tell it. */
+function stockText({ lakeName, type }: CheckedTable['columns'][number]): string {
+  const name = quote(lakeName);
+  if (type === 'timestamptz') return `make_timestamp(epoch_us(${name}))::VARCHAR || '+00'`;
+  const text = `${name}::VARCHAR`;
+  return type === 'float64' ? `regexp_replace(${text}, '\\.0$', '')` : text;
 }
 
 /** What the optimizer may answer or skip by statistics must be what is in the files. */
@@ -133,7 +146,7 @@ export async function compareRows(
   at = '',
 ): Promise<void> {
   const names = table.columns.map((_, i) => `c${i}`);
-  const theirs = table.columns.map((column, i) => `coalesce(${quote(column.lakeName)}, '') AS c${i}`).join(', ');
+  const theirs = table.columns.map((column, i) => `coalesce(${stockText(column)}, '') AS c${i}`).join(', ');
   const ours =
     `read_csv(${text(path)}, auto_detect = false, header = false, delim = ',', quote = '"', escape = '"', new_line = '\\n', ` +
     `columns = {${names.map((name) => `'${name}': 'VARCHAR'`).join(', ')}}, force_not_null = ${JSON.stringify(names).replaceAll('"', "'")}, ` +

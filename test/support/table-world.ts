@@ -26,6 +26,7 @@ import { snapshotKinds } from '../../src/runner/kinds/snapshot.ts';
 import { tableAlterKind } from '../../src/runner/kinds/table-alter.ts';
 import { tableCompactKind } from '../../src/runner/kinds/table-compact.ts';
 import { tableCreateKind } from '../../src/runner/kinds/table-create.ts';
+import { tableDefineKind } from '../../src/runner/kinds/table-define.ts';
 import { tableDropKind } from '../../src/runner/kinds/table-drop.ts';
 import { tableExportKind } from '../../src/runner/kinds/table-export.ts';
 import { tableImportKind } from '../../src/runner/kinds/table-import.ts';
@@ -61,6 +62,7 @@ export async function tableWorld(t: TestContext) {
     tableExportKind(new TableExports({ ...parts, exportDirectory: join(directory, 'exports') })),
     tableAlterKind(tables.structure),
     ...snapshotKinds(tables.snapshots),
+    tableDefineKind(tables.definitions),
     tableDropKind(tables),
     bucketDeleteKind(buckets),
     tableCompactKind(compactions),

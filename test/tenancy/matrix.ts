@@ -183,6 +183,19 @@ export const MATRIX: Record<string, Call> = {
   [`POST ${storage}/tables/:tableId/snapshots`]: { params: ({ tableId }) => ({ tableId }), body: () => ({}) },
   [`GET ${storage}/snapshots/:snapshotId`]: { params: ({ snapshotId }) => ({ snapshotId }) },
   [`DELETE ${storage}/snapshots/:snapshotId`]: { params: ({ snapshotId }) => ({ snapshotId }) },
+  [`PUT ${storage}/tables/:tableId/definition`]: {
+    params: ({ tableId }) => ({ tableId }),
+    body: () => ({ displayName: 'x' }),
+  },
+  [`PUT ${storage}/tables/:tableId/columns/:column/definition`]: {
+    params: ({ tableId }) => ({ tableId, column: 'id' }),
+    body: () => ({ nullable: true }),
+  },
+  // Answers 202 for any bucket, like `tables-async`.
+  [`POST ${storage}/buckets/:bucketId/tables-definition`]: {
+    params: ({ bucketId }) => ({ bucketId }),
+    body: () => ({ name: 'stolen', columns: [{ name: 'a' }] }),
+  },
   [`POST ${storage}/tables/:tableId/columns`]: { params: ({ tableId }) => ({ tableId }), body: () => ({ name: 'x' }) },
   [`DELETE ${storage}/tables/:tableId/columns/:column`]: { params: ({ tableId }) => ({ tableId, column: 'id' }) },
   [`POST ${storage}/tables/:tableId/primary-key`]: {

@@ -27,6 +27,7 @@ export const EVENT_NAMES = {
   'table.rows-deleted': 'Rows of a table were deleted.',
   'table.column-added': 'A table got a column.',
   'table.column-deleted': 'A table lost a column.',
+  'table.columns-updated': 'Definitions of columns of a table changed.',
   'table.primary-key-added': 'A table got a primary key.',
   'table.primary-key-deleted': 'A table lost its primary key.',
   'table.metadata-set': 'Metadata of a table changed.',

@@ -16,6 +16,7 @@ export const JOB_KINDS = {
   'table-create': { lane: 'storage', handBack: 'restart' },
   'table-import': { lane: 'storage', handBack: 'restart' },
   'table-export': { lane: 'storage', handBack: 'restart' },
+  'table-define': { lane: 'storage', handBack: 'restart' },
   'table-alter': { lane: 'storage', handBack: 'restart' },
   'table-drop': { lane: 'storage', handBack: 'restart' },
   'snapshot-create': { lane: 'storage', handBack: 'restart' },

@@ -178,7 +178,11 @@ test('bounds: bytewise, unknown where a file does not say, without those of file
     hasValues: true,
     min: 'a',
     max: '\u{1F600}',
+    isNumber: false,
   });
+  const numbers = [stats('-2.50', '9.00'), stats('-10.00', '10.00')];
+  const [ofNumbers] = boundsOf(numbers, numbers, new Set([1]));
+  assert.deepEqual([ofNumbers?.min, ofNumbers?.max], ['-10.00', '10.00']);
   assert.equal(bounds(stats('a', 'b'), stats(null, null))?.min, null);
   assert.equal(bounds(stats('a', 'b'), stats(null, null, 0, 5))?.max, 'b');
   assert.equal(bounds(stats('a', 'b'), stats(null, null, 0, 5))?.containsNull, true);

@@ -13,11 +13,13 @@ import type { Transaction } from '../../db/database.ts';
 import { sql } from '../../db/sql.ts';
 import type {
   ColumnStatistics,
+  ColumnType,
   TableChange,
   WrittenDataFile,
   WrittenDeleteFile,
 } from '../../drivers/engines/contract.ts';
 import { errors } from '../errors.ts';
+import type { ColumnDefinition } from './column-types.ts';
 import {
   type ForeignChange,
   findConflict,
@@ -39,7 +41,13 @@ const FORMAT = '1.0';
  */
 const MOST_COLUMNS_WITH_STATISTICS = 200;
 
-export type NewLakeColumn = { id: number; name: string; type: 'varchar' | 'timestamp' };
+export type NewLakeColumn = {
+  id: number;
+  name: string;
+  type: ColumnType;
+  /** In typed tables. */
+  definition?: ColumnDefinition;
+};
 
 type Head = {
   snapshot_id: number;
@@ -131,7 +139,11 @@ export class LakeCommit {
       id,
       snapshotId: this.head.snapshot_id,
       directory: table.directory,
-      columns: table.columns.map((column, i) => ({ ...column, lakeName: lakeNames[i] ?? column.name })),
+      columns: table.columns.map((column, i) => ({
+        ...column,
+        lakeName: lakeNames[i] ?? column.name,
+        ...(column.definition?.default !== undefined && { initialDefault: column.definition.default }),
+      })),
       nextColumnId: Math.max(...table.columns.map((column) => column.id)) + 1,
       files: [],
     };
@@ -175,9 +187,12 @@ export class LakeCommit {
       insert into ${this.lake('ducklake_column')}
         (column_id, begin_snapshot, end_snapshot, table_id, column_order, column_name, column_type, initial_default,
          default_value, nulls_allowed, parent_column, default_value_type, default_value_dialect)
-      select id, ${this.snapshotId}, null, ${tableId}, id, name, type, null, 'NULL', true, null, 'literal', 'duckdb'
-      from unnest(${ids}::bigint[], ${lakeNames}::text[], ${columns.map((column) => column.type)}::text[])
-        as c (id, name, type)`);
+      select id, ${this.snapshotId}, null, ${tableId}, id, name, type, standard, coalesce(standard, 'NULL'), nullable, null,
+        'literal', 'duckdb'
+      from unnest(${ids}::bigint[], ${lakeNames}::text[], ${columns.map((column) => column.type)}::text[],
+        ${columns.map((column) => column.definition?.default ?? null)}::text[],
+        ${columns.map((column) => column.definition?.nullable ?? true)}::boolean[])
+        as c (id, name, type, standard, nullable)`);
     const renamed = columns.flatMap((column, i) =>
       lakeNames[i] === column.name ? [] : [{ ...column, lakeName: lakeNames[i] }],
     );
@@ -188,6 +203,30 @@ export class LakeCommit {
       from unnest(${renamed.map((column) => column.id)}::bigint[], ${renamed.map((column) => column.lakeName)}::text[],
         ${renamed.map((column) => column.name)}::text[]) as c (id, lake_name, name)`);
     return lakeNames;
+  }
+
+  /** Gives columns other types, defaults or nullability. The rows there are read as what the columns are now. */
+  async redefineColumns(table: LakeTable, columns: readonly Required<NewLakeColumn>[]): Promise<void> {
+    if (columns.length === 0) return;
+    await this.requireUndisturbed(table, { inserts: false, deletes: false, alters: true });
+    await this.tx.query(sql`
+      with changes as (
+        select * from unnest(${columns.map((column) => column.id)}::bigint[], ${columns.map((c) => c.type)}::text[],
+          ${columns.map((column) => column.definition.default ?? null)}::text[],
+          ${columns.map((column) => column.definition.nullable)}::boolean[]) as c (id, type, standard, nullable)),
+      ended as (
+        update ${this.lake('ducklake_column')} c set end_snapshot = ${this.snapshotId} from changes
+        where c.table_id = ${table.id} and c.column_id = changes.id and c.end_snapshot is null
+        returning c.column_id, c.column_order, c.column_name, c.initial_default)
+      insert into ${this.lake('ducklake_column')}
+        (column_id, begin_snapshot, end_snapshot, table_id, column_order, column_name, column_type, initial_default,
+         default_value, nulls_allowed, parent_column, default_value_type, default_value_dialect)
+      select e.column_id, ${this.snapshotId}, null, ${table.id}, e.column_order, e.column_name, c.type, e.initial_default,
+        coalesce(c.standard, 'NULL'), c.nullable, null, 'literal', 'duckdb'
+      from ended e join changes c on c.id = e.column_id`);
+    this.changes.push({ kind: 'altered_table', id: table.id });
+    this.alteredTables.add(table.id);
+    this.changesSchema = true;
   }
 
   /** Ends columns. Their values stay in the files, invisible. */
@@ -343,7 +382,7 @@ export class LakeCommit {
         insert into ${this.lake('ducklake_table_stats')} (table_id, record_count, next_row_id, file_size_bytes)
         select ${base.id}, ${records}, ${records}, ${bytes} where not exists (select from stats))
       select not exists (select from stats) as is_first`);
-    await this.mergeBounds(base, boundsOf(files, statistics), first?.is_first ?? false);
+    await this.mergeBounds(base, boundsOf(files, statistics, numbersOf(base)), first?.is_first ?? false);
   }
 
   /**
@@ -353,8 +392,17 @@ export class LakeCommit {
    */
   private async mergeBounds(base: LakeTable, bounds: readonly Bounds[], isFirst: boolean): Promise<void> {
     const source = sql`unnest(${bounds.map((b) => b.columnId)}::bigint[], ${bounds.map((b) => b.containsNull)}::boolean[],
-      ${bounds.map((b) => b.hasValues)}::boolean[], ${bounds.map((b) => b.min)}::text[], ${bounds.map((b) => b.max)}::text[])
-      as n (column_id, contains_null, has_values, min_value, max_value)`;
+      ${bounds.map((b) => b.hasValues)}::boolean[], ${bounds.map((b) => b.min)}::text[], ${bounds.map((b) => b.max)}::text[],
+      ${bounds.map((b) => b.isNumber)}::boolean[])
+      as n (column_id, contains_null, has_values, min_value, max_value, is_number)`;
+    const extreme = (which: 'least' | 'greatest', bound: 'min_value' | 'max_value') => {
+      const choose = which === 'least' ? sql`least` : sql`greatest`;
+      const [old, fresh] = [sql.name('s', bound), sql.name('n', bound)];
+      return sql`case when not n.has_values then ${old}
+          when ${old} is null or ${fresh} is null then null
+          when n.is_number then ${choose}(${old}::numeric, ${fresh}::numeric)::text
+          else ${choose}(${old} collate "C", ${fresh} collate "C") end`;
+    };
     if (isFirst) {
       await this.tx.query(sql`
         insert into ${this.lake('ducklake_table_column_stats')}
@@ -369,12 +417,8 @@ export class LakeCommit {
         where table_id = ${base.id} and column_id not in (select column_id from fresh))
       update ${this.lake('ducklake_table_column_stats')} s set
         contains_null = s.contains_null or n.contains_null,
-        min_value = case when not n.has_values then s.min_value
-          when s.min_value is null or n.min_value is null then null
-          else least(s.min_value collate "C", n.min_value collate "C") end,
-        max_value = case when not n.has_values then s.max_value
-          when s.max_value is null or n.max_value is null then null
-          else greatest(s.max_value collate "C", n.max_value collate "C") end
+        min_value = ${extreme('least', 'min_value')},
+        max_value = ${extreme('greatest', 'max_value')}
       from fresh n where s.table_id = ${base.id} and s.column_id = n.column_id`);
   }
 
@@ -461,16 +505,27 @@ function keptStatistics(base: LakeTable, file: WrittenDataFile): ColumnStatistic
   const timestamp = base.columns.find((column) => column.lakeName === TIMESTAMP_COLUMN)?.id;
   return file.statistics
     .filter((column) => !wide || column.fieldId === timestamp)
-    .map((column) =>
-      isStorable(column.minValue) && isStorable(column.maxValue)
+    .map((column) => {
+      const type = base.columns.find(({ id }) => id === column.fieldId)?.type ?? 'varchar';
+      return isStorable(column.minValue, type) && isStorable(column.maxValue, type)
         ? column
-        : { ...column, minValue: null, maxValue: null },
-    );
+        : { ...column, minValue: null, maxValue: null };
+    });
 }
 
-/** PostgreSQL has no NUL in texts, and U+FFFD is what is left of a bound that was cut inside of a character. */
-function isStorable(bound: string | null): boolean {
-  return bound === null || !/[\0\uFFFD]/.test(bound);
+function numbersOf(base: LakeTable): Set<number> {
+  return new Set(base.columns.filter(({ type }) => type.startsWith('decimal')).map(({ id }) => id));
+}
+
+/**
+ * PostgreSQL has no NUL in texts, and U+FFFD is what is left of a bound that was cut inside of a character. Floats have
+ * values that no bound holds for (NaN), and years beyond four digits do not sort by their text.
+ */
+function isStorable(bound: string | null, type: string): boolean {
+  if (bound === null) return true;
+  if (type === 'float64') return false;
+  if (type === 'date' || type.startsWith('timestamp')) return /^\d{4}-[^BC]*$/.test(bound);
+  return !/[\0\uFFFD]/.test(bound);
 }
 
 type Bounds = {
@@ -479,15 +534,22 @@ type Bounds = {
   hasValues: boolean;
   min: string | null;
   max: string | null;
+  isNumber: boolean;
 };
 
 /** Bounds over several new files together; columns that some file has no statistics of are left out. */
-export function boundsOf(files: readonly unknown[], statistics: readonly FileStatistics[]): Bounds[] {
+export function boundsOf(
+  files: readonly unknown[],
+  statistics: readonly FileStatistics[],
+  numbers: ReadonlySet<number> = new Set(),
+): Bounds[] {
   const byColumn = new Map<number, FileStatistics[]>();
   for (const column of statistics) byColumn.set(column.fieldId, [...(byColumn.get(column.fieldId) ?? []), column]);
   return [...byColumn]
     .filter(([, parts]) => parts.length === files.length)
     .map(([columnId, parts]) => {
+      const isNumber = numbers.has(columnId);
+      const compare = isNumber ? compareDecimals : compareBytes;
       const filled = parts.filter((part) => part.valueCount !== 0);
       const extreme = (pick: (part: FileStatistics) => string | null, sign: number) =>
         filled.some((part) => pick(part) === null)
@@ -495,12 +557,12 @@ export function boundsOf(files: readonly unknown[], statistics: readonly FileSta
           : filled
               .map((part) => pick(part) ?? '')
               .reduce<string | null>(
-                (best, next) =>
-                  best === null || Buffer.compare(Buffer.from(next), Buffer.from(best)) * sign > 0 ? next : best,
+                (best, next) => (best === null || compare(next, best) * sign > 0 ? next : best),
                 null,
               );
       return {
         columnId,
+        isNumber,
         containsNull: parts.some((part) => part.nullCount === null)
           ? null
           : parts.some((part) => (part.nullCount ?? 0) > 0),
@@ -509,4 +571,20 @@ export function boundsOf(files: readonly unknown[], statistics: readonly FileSta
         max: extreme((part) => part.maxValue, 1),
       };
     });
+}
+
+function compareBytes(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}
+
+/** Exact for all digits a decimal can have. */
+function compareDecimals(a: string, b: string): number {
+  const scale = Math.max(fractionOf(a).length, fractionOf(b).length);
+  const whole = (text: string) => BigInt(text.replace('.', '') + '0'.repeat(scale - fractionOf(text).length));
+  const difference = whole(a) - whole(b);
+  return difference > 0n ? 1 : difference < 0n ? -1 : 0;
+}
+
+function fractionOf(text: string): string {
+  return text.split('.')[1] ?? '';
 }

@@ -7,7 +7,8 @@
 import { join } from 'node:path';
 import type { Db } from '../../db/database.ts';
 import { sql } from '../../db/sql.ts';
-import type { TableVersion } from '../../drivers/engines/contract.ts';
+import type { EngineColumn, TableVersion } from '../../drivers/engines/contract.ts';
+import { type ColumnDefinition, labelOf, lakeTypeOf, maxLengthOf } from './column-types.ts';
 import { TIMESTAMP_COLUMN } from './names.ts';
 import { tableErrors } from './table-errors.ts';
 
@@ -18,6 +19,10 @@ export type LakeColumn = {
   /** The name people gave. */
   name: string;
   type: string;
+  /** In typed tables. */
+  definition?: ColumnDefinition;
+  /** What rows have that are older than the column. */
+  initialDefault?: string;
 };
 
 export type LakeFile = {
@@ -60,8 +65,9 @@ type TableRow = {
   relative: boolean | null;
   next_column_id: number;
   inlined: boolean;
+  column_types: Record<string, ColumnDefinition> | null;
   columns:
-    | [id: number, lakeName: string, type: string, hasDefault: boolean, isNested: boolean, name: string | null][]
+    | [id: number, lakeName: string, type: string, initial: string | null, isNested: boolean, name: string | null][]
     | null;
   files:
     | [
@@ -91,7 +97,11 @@ export async function findLakeTable(db: Db, projectId: number, tableId: number):
       s.path as schema_path, s.path_is_relative as schema_relative, t.path, t.path_is_relative as relative,
       (select coalesce(max(column_id), 0) + 1 from ${lake('ducklake_column')} where table_id = t.table_id) as next_column_id,
       exists (select from ${lake('ducklake_inlined_data_tables')} i where i.table_id = t.table_id) as inlined,
-      (select json_agg(json_build_array(c.column_id, c.column_name, c.column_type, c.initial_default is not null,
+      coalesce(
+        (select m.column_types from tables m where m.project_id = ${projectId} and m.lake_table_id = t.table_id),
+        (select s.column_types from table_snapshots s
+          where s.project_id = ${projectId} and s.lake_table_id = t.table_id)) as column_types,
+      (select json_agg(json_build_array(c.column_id, c.column_name, c.column_type, c.initial_default,
           c.parent_column is not null, n.name) order by c.column_order, c.column_id)
         from ${lake('ducklake_column')} c
         left join lake_column_names n on n.project_id = ${projectId} and n.lake_table_id = c.table_id
@@ -120,11 +130,23 @@ function toLakeTable(projectId: number, tableId: number, row: TableRow): LakeTab
     snapshotId: row.snapshot_id,
     directory,
     nextColumnId: row.next_column_id,
-    columns: (row.columns ?? []).map(([id, lakeName, type, hasDefault, isNested, name]) => {
-      if (isNested || hasDefault || (type !== 'varchar' && type !== 'timestamp')) {
-        throw tableErrors.lakeUnsupported(`the column "${name ?? lakeName}" is not plain text`);
+    columns: (row.columns ?? []).map(([id, lakeName, type, initial, isNested, name]) => {
+      const definition = lakeName === TIMESTAMP_COLUMN ? undefined : row.column_types?.[id];
+      // What others made of an untyped table is not ours to guess at; a typed column keeps the type we gave it.
+      const isOurs = definition
+        ? lakeTypeOf(definition) === type
+        : initial === null && (type === 'varchar' || type === 'timestamp');
+      if (isNested || !isOurs) {
+        throw tableErrors.lakeUnsupported(`the column "${name ?? lakeName}" is not of a type it was given here`);
       }
-      return { id, lakeName, name: name ?? lakeName, type };
+      return {
+        id,
+        lakeName,
+        name: name ?? lakeName,
+        type,
+        ...(definition && { definition }),
+        ...(initial !== null && { initialDefault: initial }),
+      };
     }),
     files: (row.files ?? []).map(([id, path, relative, recordCount, sizeBytes, isForeign, deleteId, ...deletes]) => {
       if (isForeign) throw tableErrors.lakeUnsupported(`the data file ${path}`);
@@ -154,16 +176,28 @@ function resolvePath(parent: string, path: string | null, relative: boolean | nu
 /** What the engine has to know of a table. */
 export function toTableVersion(table: Pick<LakeTable, 'columns' | 'files'>): TableVersion {
   return {
-    columns: table.columns.map(({ id, lakeName, type }) => ({
-      fieldId: id,
-      name: lakeName,
-      type: type === 'timestamp' ? 'timestamp' : 'varchar',
-    })),
+    columns: table.columns.map(toEngineColumn),
     files: table.files.map(({ path, recordCount, deleteFile }) => ({
       path,
       recordCount,
       ...(deleteFile && { deleteFile: { path: deleteFile.path, deleteCount: deleteFile.deleteCount } }),
     })),
+  };
+}
+
+function toEngineColumn({ id, lakeName, type, definition, initialDefault }: LakeColumn): EngineColumn {
+  const column = { fieldId: id, name: lakeName };
+  if (definition === undefined) return { ...column, type: type === 'timestamp' ? 'timestamp' : 'varchar' };
+  const maxLength = maxLengthOf(definition);
+  return {
+    ...column,
+    type: lakeTypeOf(definition),
+    typed: {
+      label: labelOf(definition),
+      nullable: definition.nullable,
+      ...(maxLength !== undefined && { maxLength }),
+      ...(initialDefault !== undefined && { initialDefault }),
+    },
   };
 }
 

@@ -1,6 +1,6 @@
 /** What a load does to the columns of a table. Pure: the header in, field ids and new columns out. */
 import type { NewLakeColumn } from './lake-commit-store.ts';
-import { type LakeColumn, userColumns } from './lake-store.ts';
+import { type LakeColumn, type LakeTable, userColumns } from './lake-store.ts';
 import { claimLakeName, requireColumnNames, TIMESTAMP_COLUMN, toColumnName } from './names.ts';
 import { tableErrors } from './table-errors.ts';
 import type { CsvOptions, LoadInput } from './table-model.ts';
@@ -70,12 +70,21 @@ export function fileColumnsOf(
   isSliced: boolean,
   header: string[] | undefined,
   table: readonly LakeColumn[] | undefined,
+  tellsTimestamp = false,
 ): string[] {
-  if (csv.columns.length > 0) return requireColumnNames(csv.columns);
-  if (expectsHeader(csv, isSliced)) return requireColumnNames(header ?? []);
+  if (csv.columns.length > 0) return requireFileColumns(csv.columns, table !== undefined && tellsTimestamp);
+  if (expectsHeader(csv, isSliced)) return requireFileColumns(header ?? [], table !== undefined && tellsTimestamp);
   if (table === undefined) throw isSliced ? tableErrors.invalidColumnName('') : tableErrors.noColumns();
   if (isSliced && !csv.withoutHeaders && csv.ignoredLinesCount === 0) throw tableErrors.columnsRequired();
   return userColumns({ columns: [...table] }).map((column) => column.name);
+}
+
+/** One of the columns may be the internal timestamp, where the load says so; it has to be there then. */
+function requireFileColumns(texts: readonly string[], tellsTimestamp: boolean): string[] {
+  const at = tellsTimestamp ? texts.indexOf(TIMESTAMP_COLUMN) : -1;
+  if (tellsTimestamp && at < 0) throw tableErrors.timestampMissing();
+  const names = requireColumnNames(texts.filter((_, i) => i !== at));
+  return at < 0 ? names : [...names.slice(0, at), TIMESTAMP_COLUMN, ...names.slice(at)];
 }
 
 /** A table made for these columns. The internal timestamp comes last. */
@@ -111,15 +120,17 @@ export function planExistingTable(
   delimiter: string,
 ): LoadPlan {
   const known = new Map(userColumns(table).map((column) => [column.name, column.id]));
+  // Names of people's columns never begin with an underscore, so this one is the row's own time.
+  const tellsTimestamp = fileColumns.includes(TIMESTAMP_COLUMN);
   const given = new Set(fileColumns);
   const expected = [...known.keys()];
   const missing = expected.filter((name) => !given.has(name));
   if (missing.length > 0) throw tableErrors.columnsNotMatch(missing, expected, delimiter);
+  const extra = fileColumns.filter((name) => !known.has(name) && name !== TIMESTAMP_COLUMN);
+  if (extra.length > 0 && isTyped(table)) throw tableErrors.typedExtraColumns(extra);
 
   let nextId = table.nextColumnId;
-  const newColumns: NewLakeColumn[] = fileColumns
-    .filter((name) => !known.has(name))
-    .map((name) => ({ id: nextId++, name, type: 'varchar' as const }));
+  const newColumns: NewLakeColumn[] = extra.map((name) => ({ id: nextId++, name, type: 'varchar' as const }));
   // Only a stock client can have dropped it; without it no row could say when it came.
   let timestampId = table.columns.find((column) => column.lakeName === TIMESTAMP_COLUMN)?.id;
   if (timestampId === undefined) {
@@ -127,6 +138,7 @@ export function planExistingTable(
     newColumns.push({ id: timestampId, name: TIMESTAMP_COLUMN, type: 'timestamp' });
   }
   const ids = new Map([...known, ...newColumns.map((column) => [column.name, column.id] as const)]);
+  if (tellsTimestamp) ids.set(TIMESTAMP_COLUMN, timestampId);
   return {
     fileColumns,
     fieldIds: fileColumns.map((name) => ids.get(name) ?? 0),
@@ -135,6 +147,11 @@ export function planExistingTable(
     primaryKey: [...table.primaryKey],
     timestampId,
   };
+}
+
+/** Whether its columns have types, so that a load may not add any. */
+export function isTyped(table: Pick<LakeTable, 'columns'>): boolean {
+  return table.columns.some((column) => column.definition !== undefined);
 }
 
 /** The names the commit will give them: files are written with unique names too. */

@@ -82,6 +82,29 @@ export async function upsertMetadataOfMany(
     on conflict on constraint object_metadata_key do update set value = excluded.value, updated_at = excluded.updated_at`);
 }
 
+/** The same for many columns of a table in one statement; what the provider has said before under such keys goes. */
+export async function replaceColumnMetadata(
+  db: Db,
+  place: Place,
+  tableId: string,
+  provider: string,
+  prefix: string,
+  columns: ReadonlyMap<string, readonly { key: string; value: string }[]>,
+  at: Date,
+): Promise<void> {
+  const ids = [...columns.keys()].map((column) => `${tableId}.${column}`);
+  await db.query(sql`
+    delete from object_metadata
+    where project_id = ${place.projectId} and branch_id = ${place.storageBranchId} and object_type = 'column'
+      and object_id = any(${ids}::text[]) and provider = ${provider} and starts_with(key, ${prefix})`);
+  const items = [...columns].flatMap(([column, list]) => list.map((item) => ({ id: `${tableId}.${column}`, ...item })));
+  await db.query(sql`
+    insert into object_metadata (project_id, branch_id, object_type, object_id, provider, key, value, updated_at)
+    select ${place.projectId}, ${place.storageBranchId}, 'column', id, ${provider}, key, value, ${at}
+    from unnest(${items.map((item) => item.id)}::text[], ${items.map((item) => item.key)}::text[],
+      ${items.map((item) => item.value)}::text[]) as item (id, key, value)`);
+}
+
 export async function findMetadata(
   db: Db,
   place: Place,

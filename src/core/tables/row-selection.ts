@@ -1,7 +1,9 @@
 /** From column names, as people say them, to field ids, as engines know them. Pure. */
 import type { Filter, Order } from '../../lib/filter.ts';
 import type { AppError } from '../errors.ts';
+import { canBeFiltered } from './column-types.ts';
 import { type LakeColumn, userColumns } from './lake-store.ts';
+import { isTyped } from './load-plan.ts';
 import { TIMESTAMP_COLUMN } from './names.ts';
 import { tableErrors } from './table-errors.ts';
 import type { RowSelection } from './table-model.ts';
@@ -18,11 +20,15 @@ export function resolveColumns(table: Columns, names: readonly string[] | undefi
   return [...new Set(names)].flatMap((name) => byName.get(name) ?? []);
 }
 
-/** A column by the name people use; the internal timestamp may be filtered and sorted by too. */
-function fieldOf(table: Columns, name: string, unknown: (name: string) => AppError): string {
+function columnOf(table: Columns, name: string, unknown: (name: string) => AppError): LakeColumn {
   const column = table.columns.find((candidate) => candidate.name === name);
   if (column === undefined) throw unknown(name);
-  return String(column.id);
+  return column;
+}
+
+/** A column by the name people use; the internal timestamp may be filtered and sorted by too. */
+function fieldOf(table: Columns, name: string, unknown: (name: string) => AppError): string {
+  return String(columnOf(table, name, unknown).id);
 }
 
 /** The filter of a selection over field ids; undefined when it selects everything. */
@@ -32,7 +38,12 @@ export function resolveFilter(
   unknown: (name: string) => AppError = tableErrors.filterColumnUnknown,
 ): Filter | undefined {
   const parts: Filter[] = [];
-  if (selection.filter !== undefined) parts.push(withFields(selection.filter, (name) => fieldOf(table, name, unknown)));
+  const filteredField = (name: string) => {
+    const { id, definition } = columnOf(table, name, unknown);
+    if (definition && !canBeFiltered(definition)) throw tableErrors.cannotFilter(name, definition.type);
+    return String(id);
+  };
+  if (selection.filter !== undefined) parts.push(withFields(selection.filter, filteredField));
   const { changedSince, changedUntil } = selection;
   if (changedSince !== undefined || changedUntil !== undefined) {
     const field = fieldOf(table, TIMESTAMP_COLUMN, unknown);
@@ -43,6 +54,7 @@ export function resolveFilter(
 }
 
 export function resolveOrder(table: Columns, orderBy: readonly Order[] | undefined): Order[] {
+  if (orderBy?.some(({ cast }) => cast !== undefined) && isTyped(table)) throw tableErrors.orderCastOnTyped();
   return (orderBy ?? []).map((order) => ({
     ...order,
     field: fieldOf(table, order.field, tableErrors.filterColumnUnknown),

@@ -1,6 +1,7 @@
 import type { Db } from '../../db/database.ts';
 import { sql } from '../../db/sql.ts';
 import type { Place } from './bucket-store.ts';
+import type { ColumnDefinition } from './column-types.ts';
 
 export type KeptMetadata = { provider: string; key: string; value: string }[];
 
@@ -14,6 +15,8 @@ export type SnapshotRow = {
   description: string;
   tableDescription: string;
   primaryKey: number[];
+  /** As in a `TableRow`. */
+  columnTypes: Record<string, ColumnDefinition> | undefined;
   metadata: { table: KeptMetadata; columns: Record<string, KeptMetadata> };
   token: { id: number; description: string };
   createdAt: Date;
@@ -28,6 +31,7 @@ type Row = {
   description: string;
   table_description: string;
   primary_key: (number | string)[];
+  column_types: Record<string, ColumnDefinition> | null;
   metadata: SnapshotRow['metadata'];
   token_id: number;
   token_description: string;
@@ -44,6 +48,7 @@ function toSnapshotRow(row: Row): SnapshotRow {
     description: row.description,
     tableDescription: row.table_description,
     primaryKey: row.primary_key.map(Number),
+    columnTypes: row.column_types ?? undefined,
     metadata: row.metadata,
     token: { id: row.token_id, description: row.token_description },
     createdAt: row.created_at,
@@ -53,9 +58,10 @@ function toSnapshotRow(row: Row): SnapshotRow {
 export async function insertSnapshot(db: Db, row: SnapshotRow): Promise<void> {
   await db.query(sql`
     insert into table_snapshots (id, project_id, branch_id, table_id, lake_table_id, description, table_description,
-      primary_key, metadata, token_id, token_description, created_at)
+      primary_key, column_types, metadata, token_id, token_description, created_at)
     values (${row.id}, ${row.projectId}, ${row.branchId}, ${row.tableId}, ${row.lakeTableId}, ${row.description},
-      ${row.tableDescription}, ${row.primaryKey}::bigint[], ${JSON.stringify(row.metadata)}, ${row.token.id},
+      ${row.tableDescription}, ${row.primaryKey}::bigint[], ${row.columnTypes === undefined ? null : JSON.stringify(row.columnTypes)}::jsonb,
+      ${JSON.stringify(row.metadata)}, ${row.token.id},
       ${row.token.description}, ${row.createdAt})`);
 }
 

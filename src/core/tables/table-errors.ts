@@ -50,6 +50,55 @@ export const tableErrors = {
       'column.invalid-name',
       `Invalid column name: "${shorten(text)}". A name needs at least one letter or digit and at most 64 of them.`,
     ),
+  invalidDefault: (column: string, value: string, type: string) =>
+    new AppError(
+      'invalid',
+      'table.invalid-default',
+      `The default value "${shorten(value)}" of the column "${column}" is not a ${type}.`,
+    ),
+  typedExtraColumns: (names: readonly string[]) =>
+    new AppError(
+      'invalid',
+      'table.columns-not-match',
+      `During the import of typed tables new columns can't be added. Extra columns found: ${quoteAll(names)}. ` +
+        'Add these these columns first (manually or using a transformation).',
+      { details: { extraColumns: names } },
+    ),
+  cannotAddColumn: (name: string) =>
+    new AppError(
+      'invalid',
+      'table.cannot-add-column',
+      `The column "${name}" cannot be added: it is not nullable and has no default, and there are rows already.`,
+    ),
+  definitionUnexpected: () =>
+    new AppError('invalid', 'table.invalid', 'Invalid parameters - definition: This field was not expected.'),
+  definitionRequired: () => new AppError('invalid', 'table.invalid', 'Column "definition" or "basetype" must be set.'),
+  columnHasNulls: (name: string) =>
+    new AppError(
+      'invalid',
+      'table.invalid',
+      `The column "${name}" cannot become not nullable: some rows have no value in it.`,
+    ),
+  primaryKeyNullable: (names: readonly string[]) =>
+    new AppError(
+      'invalid',
+      'table.primary-key-invalid',
+      `Primary key columns ${quoteAll(names)} must not be nullable.`,
+    ),
+  notTyped: (tableId: string) =>
+    new AppError('invalid', 'table.invalid', `The table "${tableId}" is not typed: its columns have no definitions.`),
+  cannotFilter: (column: string, type: string) =>
+    new AppError(
+      'invalid',
+      'table.filter-unsupported',
+      `Filtering by column "${column}" of type "${type}" is not supported by the backend "Snowflake".`,
+    ),
+  orderCastOnTyped: () =>
+    new AppError(
+      'invalid',
+      'table.invalid',
+      'Specifying data type for ordered column is not supported for typed tables',
+    ),
   duplicateColumns: (names: readonly string[]) =>
     new AppError('invalid', 'table.duplicate-columns', `There are duplicate columns: ${quoteAll(names)}`, {
       details: { duplicateColumns: names },
@@ -92,6 +141,12 @@ export const tableErrors = {
         `Expected columns: ${expected.join(',')}. ` +
         `Please check if the expected delimiter "${delimiter}" is used in the csv file.`,
       { details: { missingColumns: missing, expectedColumns: expected } },
+    ),
+  timestampMissing: () =>
+    new AppError(
+      'invalid',
+      'table.columns-not-match',
+      'The column "_timestamp" is missing in the csv file, from which the option "useTimestampFromDataFile" takes it.',
     ),
   columnsRequired: () =>
     new AppError('invalid', 'table.columns-required', 'A sliced file has no header: the option "columns" is required.'),

@@ -23,8 +23,8 @@ import { findBucket } from './bucket-store.ts';
 import { requireBucketRow } from './buckets.ts';
 import { LakeCommit } from './lake-commit-store.ts';
 import { bytesOf, findLakeTable, type LakeTable, newTableLocation, toTableVersion } from './lake-store.ts';
-import { expectsHeader, fileColumnsOf, type LoadPlan, planExistingTable, planNewTable } from './load-plan.ts';
-import { splitTableId } from './names.ts';
+import { expectsHeader, fileColumnsOf, isTyped, type LoadPlan, planExistingTable, planNewTable } from './load-plan.ts';
+import { splitTableId, TIMESTAMP_COLUMN } from './names.ts';
 import { upsertMetadataOfMany } from './object-metadata-store.ts';
 import type { Staging } from './staging.ts';
 import { deleteStagedFiles } from './staging-store.ts';
@@ -170,7 +170,10 @@ export class TableLoads {
           operationId: staged.prefix,
           table: toTableVersion({ columns: plan.columns, files: base }),
           primaryKey: plan.primaryKey,
-          mode: !input.incremental || target.isNew ? 'replace' : plan.primaryKey.length > 0 ? 'upsert' : 'append',
+          mode: modeOf(input, plan, target.isNew),
+          ...(input.nullText !== undefined && { nullText: input.nullText }),
+          // Rows of typed tables, and those that bring their own time, are always as new.
+          touchesUnchanged: input.tellsTimestamp === true || isTyped(plan),
           source: toEngineSource(input, source, plan),
           timestamp: { fieldId: plan.timestampId, value: at },
           directory: staged.directory,
@@ -183,7 +186,7 @@ export class TableLoads {
         tableId: input.tableId,
         totalRowsCount: change.totalRows,
         importedRowsCount: change.sourceRows,
-        importedColumns: plan.fileColumns,
+        importedColumns: plan.fileColumns.filter((name) => name !== TIMESTAMP_COLUMN),
         totalDataSizeBytes: sizeAfter(target.isNew ? undefined : target.lake, change),
         warnings: [],
       };
@@ -258,7 +261,7 @@ export class TableLoads {
     const header = expectsHeader(csv, source.isSliced)
       ? await this.engine.readHeader({ paths: source.paths, format: toCsvFormat(input, source) })
       : undefined;
-    return fileColumnsOf(csv, source.isSliced, header, table);
+    return fileColumnsOf(csv, source.isSliced, header, table, input.tellsTimestamp);
   }
 
   private async commitRows(
@@ -375,6 +378,12 @@ export async function createTable(
 }
 
 async function nothing(): Promise<void> {}
+
+function modeOf(input: LoadInput, plan: LoadPlan, isNew: boolean): WriteRequest['mode'] {
+  if (!input.incremental || isNew) return 'replace';
+  if (plan.primaryKey.length === 0) return 'append';
+  return input.keepsExisting ? 'insert' : 'upsert';
+}
 
 const mustBeNew = ({ job }: LoadingJob) => job.kind === 'table-create';
 

@@ -1,4 +1,5 @@
 import type { Filter, Order } from '../../lib/filter.ts';
+import type { ColumnDefinition } from './column-types.ts';
 
 export type Stage = 'in' | 'out' | 'sys';
 
@@ -43,6 +44,8 @@ export type Table = {
   description: string;
   columns: string[];
   primaryKey: string[];
+  /** By column name; undefined: the table is not typed, all its values are texts. */
+  columnTypes: Map<string, ColumnDefinition> | undefined;
   createdAt: Date;
   importedAt: Date | undefined;
   /** Last change of rows or structure. */
@@ -87,6 +90,12 @@ export type WorkspaceSource = {
 export type ImportOptions = CsvOptions & {
   /** True: rows are upserted by primary key, or appended without one. False: they replace all rows. */
   incremental?: boolean | undefined;
+  /** Texts that stand for no value: at most one; the empty text unless told otherwise. */
+  nullTexts?: string[] | undefined;
+  /** Rows whose key is in the table already: replaced, or left as they are. Default upsert. */
+  deduplication?: 'upsert' | 'insert' | undefined;
+  /** The column `_timestamp` of the file says when each row was written. */
+  tellsTimestamp?: boolean | undefined;
 };
 
 export type NewTable = {
@@ -102,6 +111,9 @@ export type LoadInput = {
   tableId: string;
   create: { displayName: string | null; primaryKey: string[] } | null;
   incremental: boolean;
+  nullText?: string | null;
+  keepsExisting?: boolean;
+  tellsTimestamp?: boolean;
   source: ImportSource;
   csv: {
     delimiter: string;

@@ -1,6 +1,7 @@
 import type { Db } from '../../db/database.ts';
 import { sql } from '../../db/sql.ts';
 import type { Place } from './bucket-store.ts';
+import type { ColumnDefinition } from './column-types.ts';
 
 /** A table without what the lake knows of it. */
 export type TableRow = {
@@ -14,6 +15,8 @@ export type TableRow = {
   lakeTableId: number;
   /** Column ids of the lake. */
   primaryKey: number[];
+  /** By column id of the lake; undefined: the table is not typed. */
+  columnTypes?: Record<string, ColumnDefinition> | undefined;
   createdAt: Date;
   importedAt: Date | undefined;
   changedAt: Date | undefined;
@@ -29,6 +32,7 @@ type Row = {
   description: string;
   lake_table_id: number;
   primary_key: (number | string)[];
+  column_types: Record<string, ColumnDefinition> | null;
   created_at: Date;
   imported_at: Date | null;
   changed_at: Date | null;
@@ -45,10 +49,15 @@ function toTableRow(row: Row): TableRow {
     description: row.description,
     lakeTableId: row.lake_table_id,
     primaryKey: row.primary_key.map(Number),
+    columnTypes: row.column_types ?? undefined,
     createdAt: row.created_at,
     importedAt: row.imported_at ?? undefined,
     changedAt: row.changed_at ?? undefined,
   };
+}
+
+function typesText({ columnTypes }: Pick<TableRow, 'columnTypes'>): string | null {
+  return columnTypes === undefined ? null : JSON.stringify(columnTypes);
 }
 
 /** `share` keeps the table from being dropped until the transaction ends, `update` also from being changed. */
@@ -86,16 +95,16 @@ export async function isDisplayNameTaken(
 export async function insertTable(db: Db, table: TableRow): Promise<void> {
   await db.query(sql`
     insert into tables (project_id, branch_id, id, bucket_id, name, display_name, description, lake_table_id, primary_key,
-      created_at, imported_at, changed_at)
+      column_types, created_at, imported_at, changed_at)
     values (${table.projectId}, ${table.branchId}, ${table.id}, ${table.bucketId}, ${table.name}, ${table.displayName},
-      ${table.description}, ${table.lakeTableId}, ${table.primaryKey}::bigint[], ${table.createdAt},
+      ${table.description}, ${table.lakeTableId}, ${table.primaryKey}::bigint[], ${typesText(table)}::jsonb, ${table.createdAt},
       ${table.importedAt ?? null}, ${table.changedAt ?? null})`);
 }
 
 export async function updateTable(db: Db, table: TableRow): Promise<void> {
   await db.query(sql`
     update tables set display_name = ${table.displayName}, description = ${table.description},
-      primary_key = ${table.primaryKey}::bigint[]
+      primary_key = ${table.primaryKey}::bigint[], column_types = ${typesText(table)}::jsonb
     where project_id = ${table.projectId} and branch_id = ${table.branchId} and id = ${table.id}`);
 }
 

@@ -19,7 +19,7 @@ async function structureWorld(t: Parameters<typeof tableWorld>[0]) {
 test('columns come and go without a row being written anew', async (t) => {
   const { alter, tables, actor, rows, lakeTable, load } = await structureWorld(t);
   const before = (await lakeTable(ID)).files.map(({ path }) => path);
-  await alter({ act: 'add-column', name: 'První sloupec' });
+  await alter({ act: 'add-column', name: 'První sloupec', definition: null });
   assert.deepEqual((await tables.get(actor, ID)).columns, ['id', 'v', 'Prvni_sloupec']);
   assert.deepEqual(await rows(ID), ['"1","a",""', '"2","b",""', '"2","c",""']);
   await alter({ act: 'drop-column', name: 'v', force: false });
@@ -30,16 +30,20 @@ test('columns come and go without a row being written anew', async (t) => {
   );
   const table = await tables.get(actor, ID);
   assert.ok((table.changedAt ?? 0) > (table.importedAt ?? 0));
-  await alter({ act: 'add-column', name: 'v' });
+  await alter({ act: 'add-column', name: 'v', definition: null });
   await load(ID, 'id,Prvni_sloupec,v\n3,x,new\n', { incremental: true });
   assert.deepEqual(await rows(ID), ['"1","",""', '"2","",""', '"2","",""', '"3","x","new"']);
 });
 
 test('a change of columns that cannot be is refused by name', async (t) => {
   const { alter } = await structureWorld(t);
-  await assert.rejects(alter({ act: 'add-column', name: 'ID' }), { code: 'table.column-already-exists' });
-  await assert.rejects(alter({ act: 'add-column', name: '---' }), { code: 'column.invalid-name' });
-  await assert.rejects(alter({ act: 'add-column', name: 'x'.repeat(65) }), { code: 'column.invalid-name' });
+  await assert.rejects(alter({ act: 'add-column', name: 'ID', definition: null }), {
+    code: 'table.column-already-exists',
+  });
+  await assert.rejects(alter({ act: 'add-column', name: '---', definition: null }), { code: 'column.invalid-name' });
+  await assert.rejects(alter({ act: 'add-column', name: 'x'.repeat(65), definition: null }), {
+    code: 'column.invalid-name',
+  });
   await assert.rejects(alter({ act: 'drop-column', name: 'none', force: true }), { code: 'column.not-found' });
   await alter({ act: 'drop-column', name: 'v', force: false });
   await assert.rejects(alter({ act: 'drop-column', name: 'id', force: false }), { code: 'table.invalid' });

@@ -15,23 +15,47 @@ import type { Actor } from '../identity/actor.ts';
 import type { Job } from '../jobs/job-model.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import { requireBucketRight } from './bucket-rights.ts';
-import { LakeCommit } from './lake-commit-store.ts';
-import { findLakeTable, type LakeTable, toTableVersion, userColumns } from './lake-store.ts';
-import { planExistingTable } from './load-plan.ts';
-import { splitTableId, toColumnName } from './names.ts';
-import { deleteMetadataOfTable } from './object-metadata-store.ts';
+import { lakeTypeOf, type NewColumnDefinition, requireChange, requireDefinition } from './column-types.ts';
+import { LakeCommit, type NewLakeColumn } from './lake-commit-store.ts';
+import { findLakeTable, type LakeTable, rowsOf, toTableVersion, userColumns } from './lake-store.ts';
+import { requireTableDisplayName, splitTableId, toColumnName } from './names.ts';
+import { deleteMetadataOfTable, upsertMetadata } from './object-metadata-store.ts';
+import { writeTypeMetadata } from './table-definitions.ts';
 import { tableErrors } from './table-errors.ts';
 import { lockKeyOf, tableEvent } from './table-facts.ts';
 import { CONFLICT_RETRIES, isLakeConflict, type TableJob, toJson } from './table-job.ts';
-import { findTable, type TableRow, touchTable, updateTable } from './table-store.ts';
+import { findTable, isDisplayNameTaken, type TableRow, touchTable, updateTable } from './table-store.ts';
 
 const MAX_COLUMN_NAME = 64;
 
 export type Alteration =
-  | { act: 'add-column'; name: string }
+  | { act: 'add-column'; name: string; definition: NewColumnDefinition | null }
   | { act: 'drop-column'; name: string; force: boolean }
   | { act: 'add-primary-key'; columns: string[]; skipDuplicatesCheck: boolean }
-  | { act: 'drop-primary-key' };
+  | { act: 'drop-primary-key' }
+  | { act: 'redefine-column'; columns: ColumnChange[] }
+  | {
+      act: 'redefine';
+      columns: ColumnChange[];
+      displayName?: string | undefined;
+      description?: string | undefined;
+    };
+
+type Redefinition = {
+  tableId: string;
+  columns: ColumnChange[];
+  displayName?: string | undefined;
+  description?: string | undefined;
+};
+
+/** What may change in the definition of a column; null takes the default away. */
+export type ColumnChange = {
+  name: string;
+  length?: string | undefined;
+  nullable?: boolean | undefined;
+  default?: string | null | undefined;
+  description?: string | undefined;
+};
 
 /** `input` of jobs of the kind table-alter. */
 export type AlterInput = { tableId: string } & Alteration;
@@ -59,6 +83,13 @@ export class TableStructure {
     requireWriter(actor, tableId);
     const row = await findTable(this.#db, actor, tableId);
     if (row === undefined) throw notFound(actor, tableId);
+    if (alteration.act === 'redefine' && alteration.displayName !== undefined) {
+      requireTableDisplayName(alteration.displayName);
+    }
+    if (alteration.act === 'add-column') {
+      if (alteration.definition !== null && row.columnTypes === undefined) throw tableErrors.definitionUnexpected();
+      if (alteration.definition === null && row.columnTypes !== undefined) throw tableErrors.definitionRequired();
+    }
     return this.#jobs.create(actor, {
       kind: 'table-alter',
       input: toJson({ tableId, ...alteration } satisfies AlterInput),
@@ -76,10 +107,11 @@ export class TableStructure {
     const input = work.job.input as unknown as AlterInput;
     const { actor } = work;
     const { tableId } = input;
-    const finish = (inTx: (tx: Transaction) => Promise<void>) => work.finish({ status: 'succeeded' }, inTx);
+    const outcome = { status: 'succeeded' as const, result: { tableId } };
+    const finish = (inTx: (tx: Transaction) => Promise<void>) => work.finish(outcome, inTx);
     switch (input.act) {
       case 'add-column':
-        return finish((tx) => this.addColumnIn(tx, actor, tableId, input.name));
+        return finish((tx) => this.addColumnIn(tx, actor, tableId, input.name, input.definition));
       case 'drop-column':
         return finish((tx) => this.dropColumnIn(tx, actor, tableId, input.name));
       case 'add-primary-key': {
@@ -88,11 +120,22 @@ export class TableStructure {
       }
       case 'drop-primary-key':
         return finish((tx) => this.#dropPrimaryKeyIn(tx, actor, tableId));
+      case 'redefine-column':
+      case 'redefine': {
+        const filled = await this.#requireFilled(actor, input, work.signal);
+        return finish((tx) => this.#redefineIn(tx, actor, input, filled));
+      }
     }
   }
 
   /** Appends an empty column. */
-  async addColumnIn(tx: Transaction, actor: Actor, tableId: string, text: string): Promise<void> {
+  async addColumnIn(
+    tx: Transaction,
+    actor: Actor,
+    tableId: string,
+    text: string,
+    asked: NewColumnDefinition | null = null,
+  ): Promise<void> {
     requireWriter(actor, tableId);
     const name = toColumnName(text);
     if (name === '' || name.length > MAX_COLUMN_NAME) throw tableErrors.invalidAddedColumn(text);
@@ -100,9 +143,21 @@ export class TableStructure {
     const known = userColumns(lake).map((column) => column.name);
     // Asked for by name, a column that differs by case alone is a mistake; files may have both.
     if (known.some((other) => other.toLowerCase() === name.toLowerCase())) throw tableErrors.columnExists(name);
-    const plan = planExistingTable([...known, name], { ...lake, primaryKey: [] }, ',');
-    await commit.addColumns(lake, plan.newColumns);
-    await touchTable(tx, actor, tableId, this.#clock.now(), { imported: false });
+    if (asked !== null && row.columnTypes === undefined) throw tableErrors.definitionUnexpected();
+    const id = lake.nextColumnId;
+    const at = this.#clock.now();
+    if (row.columnTypes === undefined) await commit.addColumns(lake, [{ id, name, type: 'varchar' }]);
+    else {
+      // Who knows nothing of types (an output mapping without a schema) adds texts.
+      const definition = requireDefinition(name, asked ?? {}, false);
+      if (!definition.nullable && definition.default === undefined && rowsOf(lake.files) > 0) {
+        throw tableErrors.cannotAddColumn(name);
+      }
+      await commit.addColumns(lake, [{ id, name, type: lakeTypeOf(definition), definition }]);
+      await updateTable(tx, { ...row, columnTypes: { ...row.columnTypes, [id]: definition } });
+      await writeTypeMetadata(tx, actor, tableId, new Map([[name, definition]]), at);
+    }
+    await touchTable(tx, actor, tableId, at, { imported: false });
     await commit.finish({ author: actor.token.description, message: `Add a column to ${tableId}` });
     await this.#events.append(tx, tableEvent(actor, 'table.column-added', row, `Added column ${name}`, { name }));
   }
@@ -118,6 +173,10 @@ export class TableStructure {
     if (columns.length === 1) throw tableErrors.invalid(`The last column "${name}" of a table cannot be deleted.`);
     await commit.dropColumns(lake, [column.id]);
     await deleteMetadataOfTable(tx, actor, tableId, [name]);
+    if (row.columnTypes !== undefined) {
+      const { [column.id]: _dropped, ...columnTypes } = row.columnTypes;
+      await updateTable(tx, { ...row, columnTypes });
+    }
     await touchTable(tx, actor, tableId, this.#clock.now(), { imported: false });
     await commit.finish({ author: actor.token.description, message: `Drop a column of ${tableId}` });
     await this.#events.append(tx, tableEvent(actor, 'table.column-deleted', row, `Deleted column ${name}`, { name }));
@@ -130,6 +189,7 @@ export class TableStructure {
   async setPrimaryKeyIn(tx: Transaction, actor: Actor, tableId: string, columns: readonly string[]): Promise<void> {
     requireWriter(actor, tableId);
     const { row, lake } = await hold(tx, actor, tableId);
+    requireNotNullable(row, lake, columns);
     await this.#updatePrimaryKey(tx, actor, row, keyOf(lake, columns), columns);
   }
 
@@ -142,6 +202,7 @@ export class TableStructure {
     requireWriter(actor, tableId);
     const { row, lake } = await hold(tx, actor, tableId);
     if (row.primaryKey.length > 0) throw tableErrors.primaryKeyExists(tableId);
+    requireNotNullable(row, lake, columns);
     if (checked !== undefined && rowsOfVersion(checked) !== rowsOfVersion(lake)) {
       throw tableErrors.lakeConflict('its rows changed while they were compared');
     }
@@ -155,6 +216,61 @@ export class TableStructure {
     if (row.primaryKey.length === 0) return;
     await this.#updatePrimaryKey(tx, actor, row, [], []);
     await touchTable(tx, actor, tableId, this.#clock.now(), { imported: false });
+  }
+
+  async #redefineIn(tx: Transaction, actor: Actor, input: Redefinition, filled: LakeTable): Promise<void> {
+    const { tableId } = input;
+    requireWriter(actor, tableId);
+    const { commit, row, lake } = await hold(tx, actor, tableId);
+    if (rowsOfVersion(filled) !== rowsOfVersion(lake)) {
+      throw tableErrors.lakeConflict('its rows changed while they were looked at');
+    }
+    const at = this.#clock.now();
+    const changed = changedColumns(row, lake, input.columns);
+    await commit.redefineColumns(lake, changed);
+    const renamed = {
+      ...row,
+      displayName: input.displayName ?? row.displayName,
+      description: input.description ?? row.description,
+    };
+    if (await isDisplayNameTaken(tx, renamed)) throw tableErrors.tableDisplayNameTaken(row.name, renamed.displayName);
+    const types = Object.fromEntries(changed.map(({ id, definition }) => [id, definition]));
+    await updateTable(tx, { ...renamed, ...(row.columnTypes && { columnTypes: { ...row.columnTypes, ...types } }) });
+    await writeTypeMetadata(tx, actor, tableId, new Map(changed.map(({ name, definition }) => [name, definition])), at);
+    for (const { name, description } of input.columns) {
+      if (description === undefined) continue;
+      const object = { type: 'column' as const, id: `${tableId}.${name}` };
+      await upsertMetadata(tx, actor, object, 'user', [{ key: 'KBC.description', value: description }], at);
+    }
+    if (changed.length > 0) await touchTable(tx, actor, tableId, at, { imported: false });
+    await commit.finish({ author: actor.token.description, message: `Redefine columns of ${tableId}` });
+    await this.#events.append(
+      tx,
+      tableEvent(actor, 'table.columns-updated', renamed, `Updated columns of table ${tableId}`, {
+        columns: input.columns.map(({ name }) => name),
+      }),
+    );
+  }
+
+  /** The version of the table whose rows have values wherever the new definitions want some. */
+  async #requireFilled(actor: Actor, { tableId, columns }: Redefinition, signal: AbortSignal): Promise<LakeTable> {
+    const row = await findTable(this.#db, actor, tableId);
+    const lake = row && (await findLakeTable(this.#db, actor.projectId, row.lakeTableId));
+    if (row === undefined || lake === undefined) throw notFound(actor, tableId);
+    for (const { id, name, definition } of changedColumns(row, lake, columns)) {
+      if (definition.nullable || row.columnTypes?.[id]?.nullable === false) continue;
+      const request = {
+        operationId: `filled-${uuidv7()}`,
+        table: toTableVersion(lake),
+        columns: [id],
+        limit: 1,
+        filter: { field: String(id), op: 'eq' as const, values: [null] },
+      };
+      signal.throwIfAborted();
+      const empty = await this.#engine.preview(request);
+      if (empty.length > 0) throw tableErrors.columnHasNulls(name);
+    }
+    return lake;
   }
 
   async #updatePrimaryKey(
@@ -198,6 +314,23 @@ export async function hold(tx: Transaction, actor: Actor, tableId: string): Prom
   return { commit, row, lake };
 }
 
+/** Checked, and only those that are not as they were. */
+function changedColumns(row: TableRow, lake: LakeTable, changes: readonly ColumnChange[]): Required<NewLakeColumn>[] {
+  return changes.flatMap((change) => {
+    const { name } = change;
+    const column = userColumns(lake).find((candidate) => candidate.name === name);
+    if (column === undefined) throw tableErrors.columnNotFound(name, row.id);
+    const { id } = column;
+    const old = row.columnTypes?.[id];
+    const asks = change.length !== undefined || change.nullable !== undefined || change.default !== undefined;
+    if (!asks) return [];
+    if (old === undefined) throw tableErrors.notTyped(row.id);
+    const definition = requireChange(name, old, change, row.primaryKey.includes(id));
+    const isSame = JSON.stringify(definition) === JSON.stringify(old);
+    return isSame ? [] : [{ id, name, type: lakeTypeOf(definition), definition }];
+  });
+}
+
 function keyOf(
   lake: LakeTable,
   columns: readonly string[],
@@ -207,6 +340,14 @@ function keyOf(
   const unknown = columns.filter((column) => !ids.has(column));
   if (unknown.length > 0) throw refused(unknown);
   return [...new Set(columns)].flatMap((column) => ids.get(column) ?? []);
+}
+
+/** A typed key is made of columns that always have values. */
+function requireNotNullable(row: TableRow, lake: LakeTable, columns: readonly string[]): void {
+  const nullable = userColumns(lake).filter(
+    ({ id, name }) => columns.includes(name) && row.columnTypes?.[id]?.nullable === true,
+  );
+  if (nullable.length > 0) throw tableErrors.primaryKeyNullable(nullable.map(({ name }) => name));
 }
 
 /** Tells versions of the same table apart that differ in rows. */

@@ -16,6 +16,7 @@ import { requireColumnNames, requireTableDisplayName, requireTableName, splitTab
 import { deleteMetadataOfTable } from './object-metadata-store.ts';
 import { resolveColumns, resolveFilter, resolveOrder } from './row-selection.ts';
 import { Staging } from './staging.ts';
+import { TableDefinitions } from './table-definitions.ts';
 import { tableErrors } from './table-errors.ts';
 import { requireReadableTable, toExportInput, toReadRequest } from './table-exports.ts';
 import { lockKeyOf, tableEvent } from './table-facts.ts';
@@ -57,6 +58,8 @@ export class Tables {
   /** Columns and primary keys. */
   readonly structure: TableStructure;
   readonly snapshots: TableSnapshots;
+  /** Tables made from a description. */
+  readonly definitions: TableDefinitions;
   private readonly db: Database;
   private readonly events: Events;
   private readonly jobs: Jobs;
@@ -71,6 +74,7 @@ export class Tables {
     this.clock = parts.clock;
     this.structure = new TableStructure(parts);
     this.snapshots = new TableSnapshots({ ...parts, staging: new Staging(parts) });
+    this.definitions = new TableDefinitions(parts);
   }
 
   /** Tables of all buckets the actor may read, by id. */
@@ -108,33 +112,8 @@ export class Tables {
 
   /** Makes an empty table at once. */
   async create(actor: Actor, input: NewTable & { columns: string[] }): Promise<Table> {
-    requireBucketRight(actor, input.bucketId, 'write');
-    requireNames(input);
-    const plan = planNewTable(requireColumnNames(input.columns), input.primaryKey ?? []);
-    const id = `${input.bucketId}.${input.name}`;
-    const at = this.clock.now();
-    await this.db.transaction(async (tx) => {
-      const bucket = await findBucket(tx, actor, input.bucketId);
-      const uuid = uuidv7();
-      const place = bucket && (await newTableLocation(tx, actor.projectId, bucket.lakeSchemaId, input.name, uuid));
-      if (place === undefined) throw tableErrors.bucketNotFound(input.bucketId, actor.projectId);
-      const row: TableRow = {
-        projectId: actor.projectId,
-        branchId: actor.storageBranchId,
-        id,
-        bucketId: input.bucketId,
-        name: input.name,
-        displayName: input.displayName ?? input.name,
-        description: '',
-        lakeTableId: 0,
-        primaryKey: plan.primaryKey,
-        createdAt: at,
-        importedAt: undefined,
-        changedAt: undefined,
-      };
-      await createTable(tx, actor, row, { ...place, uuid, schemaId: bucket?.lakeSchemaId ?? 0 }, plan, NO_ROWS);
-      await this.events.append(tx, tableEvent(actor, 'table.created', row, `Created table ${id}`));
-    });
+    const columns = input.columns.map((name) => ({ name }));
+    const id = await this.definitions.create(actor, { ...input, columns });
     return this.get(actor, id);
   }
 
@@ -197,7 +176,15 @@ export class Tables {
     source: ImportSource,
     options: ImportOptions = {},
   ): Promise<LoadInput> {
-    const load = { incremental: options.incremental ?? false, source, csv: requireCsvOptions(options) };
+    const { nullTexts, deduplication, tellsTimestamp } = options;
+    const load = {
+      incremental: options.incremental ?? false,
+      ...(nullTexts !== undefined && { nullText: nullTexts[0] ?? null }),
+      ...(deduplication === 'insert' && { keepsExisting: true }),
+      ...(tellsTimestamp && { tellsTimestamp }),
+      source,
+      csv: requireCsvOptions(options),
+    };
     if (typeof destination === 'string') {
       await this.requireTable(actor, destination);
       return { tableId: destination, create: null, ...load };
@@ -436,6 +423,7 @@ function toTable(row: TableRow, summary: LakeTableSummary): Table {
     description: row.description,
     columns: userColumns(summary).map((column) => column.name),
     primaryKey: row.primaryKey.flatMap((id) => nameOf.get(id) ?? []),
+    columnTypes: typesOf(row, summary),
     createdAt: row.createdAt,
     importedAt: row.importedAt,
     changedAt: row.changedAt,
@@ -444,11 +432,12 @@ function toTable(row: TableRow, summary: LakeTableSummary): Table {
   };
 }
 
-const NO_ROWS: TableChange = {
-  addedFiles: [],
-  deleteFiles: [],
-  removedFiles: [],
-  sourceRows: 0,
-  totalRows: 0,
-  deletedRows: 0,
-};
+function typesOf({ columnTypes }: TableRow, summary: LakeTableSummary): Table['columnTypes'] {
+  if (columnTypes === undefined) return undefined;
+  return new Map(
+    userColumns(summary).flatMap(({ id, name }) => {
+      const definition = columnTypes[id];
+      return definition === undefined ? [] : [[name, definition] as const];
+    }),
+  );
+}

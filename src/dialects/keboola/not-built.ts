@@ -25,11 +25,8 @@ export const NOT_BUILT: readonly NotBuilt[] = [
   ['POST', '/buckets/:id/scheduled-tasks/refresh'],
   ['DELETE', '/scheduled-tasks/:id'],
 
-  ['POST', '/buckets/:id/tables-definition'],
   ['POST', '/buckets/:id/table-aliases'],
   ['GET', '/tables/:id/export'],
-  ['PUT', '/tables/:id/definition'],
-  ['PUT', '/tables/:id/columns/:column/definition'],
   ['POST DELETE', '/tables/:id/alias-filter'],
   ['POST DELETE', '/tables/:id/alias-columns-auto-sync'],
   ['POST', '/tables/:id/swap'],

@@ -27,8 +27,33 @@ export type EngineFacts = {
   exportFormats: readonly ('csv' | 'parquet')[];
 };
 
-/** `varchar` for every user column of an untyped table, `timestamp` (UTC, microseconds) for the row's `_timestamp`. */
-export type EngineColumn = { fieldId: number; name: string; type: 'varchar' | 'timestamp' };
+/** By the names of the DuckLake format. `timestamp` and `timestamptz` have microseconds. */
+export type ColumnType =
+  | 'varchar'
+  | 'boolean'
+  | 'float64'
+  | 'date'
+  | 'time'
+  | 'timestamp'
+  | 'timestamptz'
+  | `decimal(${number},${number})`;
+
+/** `varchar` for every user column of an untyped table, `timestamp` (UTC) for the row's `_timestamp`. */
+export type EngineColumn = {
+  fieldId: number;
+  name: string;
+  type: ColumnType;
+  /** Of a typed table: NULL is a value of its own there, and texts have to be of the type. */
+  typed?: {
+    /** What people call the type. */
+    label: string;
+    nullable: boolean;
+    /** In characters. */
+    maxLength?: number;
+    /** What rows have that are older than the column, as text. */
+    initialDefault?: string;
+  };
+};
 
 /** One immutable Parquet file of a table version, with the delete file that applies to it, if any. */
 export type DataFile = {
@@ -67,7 +92,7 @@ export type CsvSource = {
   fieldIds: (number | null)[];
 };
 
-/** Parquet made by one of our own sessions: columns are addressed by name, values are cast to text as they are. */
+/** Parquet made by one of our own sessions: columns are addressed by name, values are understood by their text. */
 export type ParquetSource = { kind: 'parquet'; paths: string[]; columns: { name: string; fieldId: number }[] };
 
 export type WriteRequest = {
@@ -76,10 +101,17 @@ export type WriteRequest = {
   table: TableVersion;
   /** Field ids of the primary key, empty for none. Rows are deduplicated by it in every mode, last one wins. */
   primaryKey: number[];
-  mode: 'replace' | 'append' | 'upsert';
+  /** `insert` leaves the table's rows as they are: of the source only rows with new keys get in. */
+  mode: 'replace' | 'append' | 'upsert' | 'insert';
+  /** A text that stands for no value: NULL in typed columns, '' in others. Default ''; null: there is none. */
+  nullText?: string | null;
   source: CsvSource | ParquetSource;
-  /** Field id of the `_timestamp` column and the value new and changed rows get. Unchanged upserted rows keep theirs. */
+  /**
+   * Field id of the `_timestamp` column and the value new and changed rows get, unless the source has that field.
+   * Upserted rows that change nothing keep theirs, unless `touchesUnchanged`.
+   */
   timestamp: { fieldId: number; value: Date };
+  touchesUnchanged?: boolean;
   /** Existing absolute directory for the new files; every new file's name starts with `filePrefix`. */
   directory: string;
   filePrefix: string;

@@ -60,7 +60,7 @@ export async function sessionTables(run: JobRun, row: RowRun): Promise<SessionSp
       const source = await sourceInBranch(run, mapping.source);
       const { table, version, columns } = await run.parts.core.tables.version(run.ctx.actor, source);
       const byName = new Map(columns.map((column) => [column.name, column]));
-      const timestamp = version.columns.find(({ type }) => type === 'timestamp');
+      const timestamp = version.columns.find(({ name }) => name === '_timestamp');
       const fieldOf = (column: string) => {
         const field = column === '_timestamp' ? timestamp : byName.get(column);
         if (!field)

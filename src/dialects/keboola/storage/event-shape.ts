@@ -29,6 +29,7 @@ export const KEBOOLA_EVENTS: Record<Exclude<EventName, 'ext'>, string> = {
   'table.rows-deleted': 'tableRowsDeleted',
   'table.column-added': 'tableColumnAdded',
   'table.column-deleted': 'tableColumnDeleted',
+  'table.columns-updated': 'tableColumnsUpdated',
   'table.primary-key-added': 'tablePrimaryKeyAdded',
   'table.primary-key-deleted': 'tablePrimaryKeyDeleted',
   'table.metadata-set': 'tableMetadataSet',

@@ -3,6 +3,7 @@ import { AppError } from '../../../core/errors.ts';
 import type { Job, JobKind } from '../../../core/jobs/job-model.ts';
 import type { JobStatus } from '../../../core/jobs/job-status.ts';
 import type { BranchCreateInput, BranchCreateResult, BranchDeleteInput } from '../../../core/projects/branches.ts';
+import type { DefineInput } from '../../../core/tables/table-definitions.ts';
 import type {
   DeleteRowsInput,
   ExportInput,
@@ -137,7 +138,17 @@ const OPERATIONS: Partial<Record<JobKind, Operation>> = {
       const { tableId: _, act, ...params } = inputOf<AlterInput>(job);
       return { ...params, queue: 'main' };
     },
-    results: nothing,
+    results: (job, request, deps) =>
+      inputOf<AlterInput>(job).act.startsWith('redefine') ? tableResult(job, request, deps) : null,
+  },
+  'table-define': {
+    name: 'tableDefinitionCreate',
+    hasTable: false,
+    params: (job) => {
+      const { name, displayName, primaryKey, columns } = inputOf<DefineInput>(job);
+      return { name, displayName, primaryKeysNames: primaryKey, columns, queue: 'main' };
+    },
+    results: tableResult,
   },
   'snapshot-create': {
     name: 'tableSnapshotCreate',
@@ -233,6 +244,8 @@ const ALTERATIONS: Record<AlterInput['act'], string> = {
   'drop-column': 'tableColumnDelete',
   'add-primary-key': 'tablePrimaryKeyAdd',
   'drop-primary-key': 'tablePrimaryKeyDelete',
+  'redefine-column': 'tableColumnDefinitionUpdate',
+  redefine: 'tableDefinitionUpdate',
 };
 
 const NO_METRICS = {
@@ -281,7 +294,7 @@ async function resultsOf(
 
 /** The table as it is now; after it was dropped only what is left of it, its id. */
 async function tableResult(job: Job, request: FastifyRequest, deps: KeboolaDeps): Promise<unknown> {
-  const { tableId } = resultOf<LoadResult>(job);
+  const { tableId } = resultOf<{ tableId: string }>(job);
   try {
     return await shapeTableDetail(request, deps, await deps.core.tables.get(request.actor, tableId));
   } catch (error) {

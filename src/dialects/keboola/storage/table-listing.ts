@@ -36,6 +36,7 @@ export async function shapeTables(
     toKeboolaTable(table, {
       storageUrl: context.storageUrl,
       columns: include.includes('columns'),
+      definition: include.includes('columns'),
       attributes: include.includes('attributes'),
       bucket: withBuckets ? byId.get(table.bucketId) : undefined,
       metadata: ofTables && toKeboolaMetadata(ofTables.get(table.id)),
@@ -60,6 +61,7 @@ export async function shapeTableDetail(
   return toKeboolaTable(table, {
     storageUrl: context.storageUrl,
     columns: true,
+    definition: true,
     attributes: true,
     bucket: toKeboolaBucket(bucket, context),
     metadata: toKeboolaMetadata(items.get(table.id)),

@@ -7,12 +7,7 @@ import { shapeJob } from './job-shape.ts';
 import { JSON_CELL_CHARACTERS, toCsvPreview, toJsonPreview } from './preview-shape.ts';
 import { shapeTableDetail, shapeTables } from './table-listing.ts';
 import { toReadOptions, toRowSelection } from './table-query.ts';
-import {
-  refuseUnbuiltLoadOptions,
-  refuseUnbuiltReadOptions,
-  requireRfcFormat,
-  UnbuiltLoadOptions,
-} from './unbuilt-options.ts';
+import { LoadMeaning, refuseUnbuiltReadOptions, requireRfcFormat, toLoadMeaning } from './unbuilt-options.ts';
 import { toWorkspaceSource, WorkspaceSourceBody } from './workspace-source.ts';
 
 const BucketParams = Type.Object({ bucketId: Type.String() });
@@ -48,7 +43,7 @@ const ImportBody = Type.Object(
     ...Csv,
     withoutHeaders: Type.Optional(Type.Boolean()),
     ignoredLinesCount: Type.Optional(Type.Integer({ minimum: 0 })),
-    ...UnbuiltLoadOptions,
+    ...LoadMeaning,
     ...WorkspaceSourceBody,
   },
   { 'x-code': 'table.invalid' },
@@ -196,10 +191,12 @@ export function registerTableRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
     { schema: { summary: 'Load an uploaded CSV file into a table', params: TableParams, body: ImportBody } },
     async (request, reply) => {
       const { dataFileId, incremental, withoutHeaders, ignoredLinesCount } = request.body;
-      refuseUnbuiltLoadOptions(request.body);
       const rows = toWorkspaceSource(request.body);
       if (rows) {
-        const job = await tables.importFrom(request.actor, request.params.tableId, rows, { incremental });
+        const job = await tables.importFrom(request.actor, request.params.tableId, rows, {
+          incremental,
+          ...toLoadMeaning(request.body),
+        });
         reply.code(202);
         return shapeJob(request, deps, job);
       }
@@ -210,6 +207,7 @@ export function registerTableRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
         incremental,
         withoutHeaders,
         ignoredLinesCount,
+        ...toLoadMeaning(request.body),
         ...toCsvOptions(request.body),
       });
       reply.code(202);

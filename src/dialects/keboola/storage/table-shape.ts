@@ -1,3 +1,4 @@
+import { basetypeOf, canBeFiltered } from '../../../core/tables/column-types.ts';
 import type { Table } from '../../../core/tables/table-model.ts';
 import { formatDate, formatOptionalDate } from '../scalars.ts';
 
@@ -6,6 +7,7 @@ export type TableExtras = {
   /** Each member is in the answer only when it is given. */
   columns?: boolean | undefined;
   attributes?: boolean | undefined;
+  definition?: boolean | undefined;
   bucket?: Record<string, unknown> | undefined;
   metadata?: unknown[] | undefined;
   /** Column name -> its metadata; columns without any are left out. */
@@ -32,17 +34,39 @@ export function toKeboolaTable(table: Table, extras: TableExtras): Record<string
     dataSizeBytes: table.dataSizeBytes,
     isAlias: false,
     isAliasable: true,
-    isTyped: false,
+    isTyped: table.columnTypes !== undefined,
     timestampType: 'MANAGED',
     tableType: 'table',
     path: table.id,
     ...(extras.columns && { columns: table.columns }),
+    ...(extras.definition && table.columnTypes && { definition: toDefinition(table, table.columnTypes) }),
     ...(extras.attributes && { attributes: [] }),
     ...(extras.metadata && { metadata: extras.metadata }),
     ...(extras.columnMetadata && { columnMetadata: mapOrEmptyList(extras.columnMetadata) }),
     ...(extras.bucket && { bucket: extras.bucket }),
   };
 }
+
+/** Columns by name whatever the case, as clients know them; the table's own order is in `columns`. */
+function toDefinition(table: Table, types: NonNullable<Table['columnTypes']>): object {
+  const columns = [...types].sort(([a], [b]) => compare(a.toLowerCase(), b.toLowerCase()) || compare(a, b));
+  return {
+    primaryKeysNames: table.primaryKey,
+    columns: columns.map(([name, definition]) => ({
+      name,
+      definition: {
+        type: definition.type,
+        nullable: definition.nullable,
+        ...(definition.length !== undefined && { length: definition.length }),
+        ...(definition.default !== undefined && { default: definition.default }),
+      },
+      basetype: basetypeOf(definition),
+      canBeFiltered: canBeFiltered(definition),
+    })),
+  };
+}
+
+const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 
 /** PHP's empty array: clients accept both, the original sends `[]`. */
 function mapOrEmptyList(map: Record<string, unknown>): unknown {

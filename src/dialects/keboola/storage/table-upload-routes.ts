@@ -8,7 +8,7 @@ import type { LoadResult } from '../../../core/tables/table-model.ts';
 import type { KeboolaApp, KeboolaDeps } from '../deps.ts';
 import { parseList } from '../scalars.ts';
 import { shapeTableDetail } from './table-listing.ts';
-import { refuseUnbuiltLoadOptions, UnbuiltLoadOptions } from './unbuilt-options.ts';
+import { LoadMeaning, toLoadMeaning } from './unbuilt-options.ts';
 
 const Csv = {
   data: Type.Optional(Type.Unknown({ description: 'the CSV file, as a part of multipart/form-data' })),
@@ -66,14 +66,14 @@ export function registerTableUploadRoutes(app: KeboolaApp, deps: KeboolaDeps): v
           withoutHeaders: Type.Optional(Type.Boolean()),
           ignoredLinesCount: Type.Optional(Type.Integer({ minimum: 0 })),
           ...Csv,
-          ...UnbuiltLoadOptions,
+          ...LoadMeaning,
         }),
       },
     },
     async (request) => {
       const { incremental, withoutHeaders, ignoredLinesCount, delimiter, enclosure, escapedBy, columns } = request.body;
-      refuseUnbuiltLoadOptions(request.body);
-      const options = { incremental, withoutHeaders, ignoredLinesCount, delimiter, enclosure, escapedBy, columns };
+      const csv = { withoutHeaders, ignoredLinesCount, delimiter, enclosure, escapedBy, columns };
+      const options = { incremental, ...csv, ...toLoadMeaning(request.body) };
       const result = await load(request, deps, (fileId) =>
         tables.import(request.actor, request.params.tableId, { ...options, fileId }),
       );

@@ -9,12 +9,9 @@ test('an option that is not built is refused by name, one without effect is take
   await core.tables.create(actor, { bucketId: 'in.c-b', name: 't', columns: ['x'] });
   const filter = (type: string) => ({ whereFilters: [{ column: 'x', values: ['1'], type }] });
   const cases: [method: string, path: string, body: object | undefined, status: number, text: RegExp][] = [
-    ['POST', 'import-async', { dataFileId: 1, useTimestampFromDataFile: true }, 501, /useTimestampFromDataFile/],
-    ['POST', 'import-async', { dataFileId: 1, deduplicationStrategy: 'insert' }, 501, /deduplicationStrategy insert/],
+    ['POST', 'import-async', { dataFileId: 1, treatValuesAsNull: ['a', 'b'] }, 400, /1 element or less/],
+    ['POST', 'import-async', { dataFileId: 1, deduplicationStrategy: 'insert', useTimestampFromDataFile: 1 }, 202, /./],
     ['POST', 'import-async', { dataFileId: 1, deduplicationStrategy: 'odd' }, 400, /deduplicationStrategy/],
-    ['POST', 'import-async', { dataFileId: 1, treatValuesAsNull: ['NULL'] }, 501, /treatValuesAsNull/],
-    ['POST', 'import', { dataString: 'x', deduplicationStrategy: 'insert' }, 501, /deduplicationStrategy insert/],
-    ['POST', 'import', { dataString: 'x', useTimestampFromDataFile: 1 }, 501, /useTimestampFromDataFile/],
     ['POST', 'export-async', { format: 'json' }, 501, /format json/],
     ['POST', 'export-async', { format: 'raw' }, 501, /format raw/],
     ['POST', 'export-async', { format: 'odd' }, 400, /Invalid format/],

@@ -1,30 +1,35 @@
 import { Type } from 'typebox';
 import { AppError, errors } from '../../../core/errors.ts';
+import type { ImportOptions } from '../../../core/tables/table-model.ts';
 
-/**
- * Options of loads and reads that change what comes out and that we do not have: refused, because rows that are not
- * what was asked for are worse than none. What the original ignores itself (`transactional`, `partial`,
- * `sourceBranchId` of a load) is not here.
- */
-export const UnbuiltLoadOptions = {
+/** What the original ignores itself (`transactional`, `partial`, `sourceBranchId` of a load) is not here. */
+export const LoadMeaning = {
   treatValuesAsNull: Type.Optional(Type.Array(Type.String(), { maxItems: 1 })),
   deduplicationStrategy: Type.Optional(Type.Union([Type.Literal('upsert'), Type.Literal('insert')])),
   useTimestampFromDataFile: Type.Optional(Type.Boolean()),
 };
 
 type LoadOptions = {
-  deduplicationStrategy?: string | undefined;
+  deduplicationStrategy?: 'upsert' | 'insert' | undefined;
   useTimestampFromDataFile?: boolean | undefined;
   treatValuesAsNull?: string[] | undefined;
 };
 
-export function refuseUnbuiltLoadOptions(options: LoadOptions): void {
-  if (options.deduplicationStrategy === 'insert') throw errors.optionNotImplemented('deduplicationStrategy insert');
-  if (options.useTimestampFromDataFile) throw errors.optionNotImplemented('useTimestampFromDataFile');
-  // The empty text alone is what clients send anyway, and in tables of texts it stays an empty text.
-  if (options.treatValuesAsNull?.some((value) => value !== '')) throw errors.optionNotImplemented('treatValuesAsNull');
+/** How rows of a file become rows of a table, in the words of the core. */
+export function toLoadMeaning(
+  options: LoadOptions,
+): Pick<ImportOptions, 'nullTexts' | 'deduplication' | 'tellsTimestamp'> {
+  return {
+    nullTexts: options.treatValuesAsNull,
+    deduplication: options.deduplicationStrategy,
+    tellsTimestamp: options.useTimestampFromDataFile,
+  };
 }
 
+/**
+ * Options of reads that change what comes out and that we do not have: refused, because rows that are not
+ * what was asked for are worse than none.
+ */
 type ReadOptions = {
   fulltextSearch?: string | undefined;
   timezone?: string | undefined;

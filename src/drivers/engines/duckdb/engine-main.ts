@@ -55,6 +55,8 @@ async function openInstance({ memoryLimitMb, threads, spillDirectory }: EngineSe
     allocator_background_threads: 'true',
   });
   const connection = await instance.connect();
+  // A time without an offset is in UTC, wherever the server stands.
+  await connection.run("SET GLOBAL TimeZone = 'UTC'");
   await connection.run(emptyFileCopy(emptyFileIn(spillDirectory)));
   connection.closeSync();
   return instance;

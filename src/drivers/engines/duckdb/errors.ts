@@ -29,6 +29,20 @@ export const csvErrors = {
       'csv.cr-only',
       'Lines of the CSV file end in a carriage return only. Use line feeds (\\n or \\r\\n) instead.',
     ),
+  invalidValue: (found: {
+    row: number | undefined;
+    column: string;
+    type: string;
+    value: string | null;
+    mustNotBeEmpty: boolean;
+  }) => {
+    const { row, column, type, value, mustNotBeEmpty } = found;
+    const isEmpty = (value ?? '') === '' && mustNotBeEmpty;
+    const problem = isEmpty
+      ? `has no value in the column "${column}", which must have one.`
+      : `has the value "${value ?? ''}" in the column "${column}", which is not a ${type}.`;
+    return invalid('csv.invalid-value', `${where(row)} ${problem}`, { row, column });
+  },
   invalid: (message: string, row?: number) => invalid('csv.invalid', message, details(row)),
 };
 

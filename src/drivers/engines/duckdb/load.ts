@@ -30,6 +30,7 @@ import {
   relation,
   timestampLiteral,
 } from './sql.ts';
+import { cellOf, hasTypes, isAboutValue, requireValues, type SourceCell } from './typed-cells.ts';
 
 /**
  * Importing and deleting rows. The shape of every import:
@@ -88,6 +89,10 @@ async function writeOnce(options: LoadOptions, request: WriteRequest, shape: Fil
     const staged = { columns: table.columns, files: batch };
     await connection.run('CREATE TEMP TABLE excluded (pos BIGINT)');
     await excludeReplacedInBatch(connection, staged, primaryKey);
+    if (mode === 'insert' && kept.length > 0) {
+      await matchKeys(connection, request, staged);
+      await connection.run('INSERT INTO excluded SELECT DISTINCT batch_pos FROM matched');
+    }
     if (mode === 'upsert' && kept.length > 0) {
       await matchExisting(connection, request, staged);
       const replaced = await deletePositions(options, table, 'SELECT path, pos FROM outcome WHERE NOT same');
@@ -118,28 +123,49 @@ async function writeOnce(options: LoadOptions, request: WriteRequest, shape: Fil
 async function stageSource(options: LoadOptions, request: WriteRequest, shape: FileShape): Promise<WrittenDataFile[]> {
   const { connection, place, scratch } = options;
   const { source, table, timestamp } = request;
-  const copy = async (from: string, values: Map<number, string>) => {
-    const cells = table.columns.map(({ fieldId }) =>
-      fieldId === timestamp.fieldId ? timestampLiteral(timestamp.value) : (values.get(fieldId) ?? "''"),
+  const copy = async (from: string, texts: Map<number, string>) => {
+    const cells = table.columns.map((item) => ({ column: item, text: texts.get(item.fieldId) }));
+    const values = cells.map((cell) =>
+      cell.column.fieldId === timestamp.fieldId && cell.text === undefined
+        ? timestampLiteral(timestamp.value)
+        : cellOf(cell, request),
     );
+    const requireAllValues = () => requireValues({ connection, from, rowsBefore: rowsBefore(source) }, cells, request);
     try {
-      const select = `SELECT ${cells.join(', ')} FROM ${from}`;
-      return await writeDataFiles(connection, { select, columns: table.columns, place, ...shape });
+      const select = `SELECT ${values.join(', ')} FROM ${from}`;
+      const files = await writeDataFiles(connection, { select, columns: table.columns, place, ...shape });
+      if (lacksValues(files, cells)) await requireAllValues();
+      return files;
     } catch (thrown) {
       await removePlaced(place);
+      if (hasTypes(cells, request) && isAboutValue(thrown)) await requireAllValues();
       throw thrown;
     }
   };
   if (source.kind === 'parquet') {
     if (source.paths.length === 0) return [];
-    const values = source.columns.map(
-      ({ name, fieldId }) => [fieldId, `coalesce(CAST(${identifier(name)} AS VARCHAR), '')`] as const,
-    );
+    const isTyped = new Map(table.columns.map((item) => [item.fieldId, item.typed !== undefined]));
+    const values = source.columns.map(({ name, fieldId }) => {
+      const text = `CAST(${identifier(name)} AS VARCHAR)`;
+      return [fieldId, isTyped.get(fieldId) ? text : `coalesce(${text}, '')`] as const;
+    });
     return await copy(`read_parquet(${literals(source.paths)})`, new Map(values));
   }
   const fieldIds = source.fieldIds.filter((fieldId) => fieldId !== null);
   const values = new Map(fieldIds.map((fieldId) => [fieldId, column(fieldId)]));
   return (await scanCsv({ connection, source, scratch }, (from) => copy(from, values))) ?? [];
+}
+
+/** Rows are counted as in the file; of several files nobody can say where a row is. */
+function rowsBefore(source: WriteRequest['source']): number | undefined {
+  if (source.paths.length !== 1) return undefined;
+  return source.kind === 'csv' ? source.format.skipLines + (source.format.hasHeader ? 1 : 0) : 0;
+}
+
+/** Whether a column that must have values may have a NULL: told by the statistics of what was written. */
+function lacksValues(files: WrittenDataFile[], cells: SourceCell[]): boolean {
+  const strict = new Set(cells.filter(({ column }) => column.typed?.nullable === false).map((c) => c.column.fieldId));
+  return files.some(({ statistics }) => statistics.some((item) => strict.has(item.fieldId) && item.nullCount !== 0));
 }
 
 /** Step 2: all but the last row of each key in the batch. */
@@ -161,13 +187,10 @@ async function excludeReplacedInBatch(
   );
 }
 
-/**
- * Step 3: fills `outcome(path, pos, same)` with the table's rows whose key is in the batch, and excludes the rows of
- * the batch that change nothing. The first query reads only keys; all columns are read only of files with matches.
- */
-async function matchExisting(
+/** Fills `matched(path, pos, batch_pos)` with the table's rows whose key is in the batch. Reads only keys. */
+async function matchKeys(
   connection: RequestConnection,
-  { table, primaryKey, timestamp }: WriteRequest,
+  { table, primaryKey }: WriteRequest,
   staged: TableVersion,
 ): Promise<void> {
   const { emptyFile } = connection;
@@ -179,6 +202,24 @@ async function matchExisting(
      JOIN ${relation(staged, primaryKey, { emptyFile, positions: true })} AS new ON ${sameKey}
      WHERE new.file_row_number NOT IN (SELECT pos FROM excluded)`,
   );
+}
+
+/**
+ * Step 3: fills `outcome(path, pos, same)` with the table's rows whose key is in the batch, and excludes the rows of
+ * the batch that change nothing. The first query reads only keys; all columns are read only of files with matches.
+ */
+async function matchExisting(
+  connection: RequestConnection,
+  request: WriteRequest,
+  staged: TableVersion,
+): Promise<void> {
+  const { emptyFile } = connection;
+  const { table, primaryKey, timestamp } = request;
+  await matchKeys(connection, request, staged);
+  if (request.touchesUnchanged) {
+    await connection.run('CREATE TEMP TABLE outcome AS SELECT path, pos, batch_pos, false AS same FROM matched');
+    return;
+  }
   const paths = new Set((await connection.rows('SELECT DISTINCT path FROM matched')).map(([path]) => path));
   const files = table.files.filter((file) => paths.has(file.path));
   const compared = table.columns

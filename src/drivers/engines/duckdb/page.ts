@@ -2,7 +2,7 @@ import type { Comparison, RecordFilter } from '../../../lib/filter.ts';
 import type { EngineColumn, PageRequest, RowPage, TypedColumn } from '../contract.ts';
 import type { RequestConnection } from './connection.ts';
 import { pageTooLarge } from './errors.ts';
-import { column, KEPT_ROW_ID, literal, relation } from './sql.ts';
+import { asText, column, KEPT_ROW_ID, literal, relation } from './sql.ts';
 
 /**
  * A page of rows with typed values and ids, for readers that go through a table page by page:
@@ -64,8 +64,8 @@ const name = ({ fieldId }: TypedColumn) => `v${fieldId}`;
 
 /** NULL for a text that is none of its type; never an infinity or a fraction cut off. */
 function typedValue({ fieldId, type }: TypedColumn, known: EngineColumn | undefined): string {
-  const cell = column(fieldId);
-  if (known?.type === 'timestamp') return cell;
+  if (known?.type === 'timestamp' && (!known.typed || type === 'timestamp')) return column(fieldId);
+  const cell = known ? asText(known) : column(fieldId);
   switch (type) {
     case 'text':
       return `coalesce(${cell}, '')`;

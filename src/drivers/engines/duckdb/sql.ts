@@ -1,6 +1,6 @@
 import { errors } from '../../../core/errors.ts';
 import type { Comparison, Filter, Order } from '../../../lib/filter.ts';
-import type { DataFile, EngineColumn, TableVersion } from '../contract.ts';
+import type { ColumnType, DataFile, EngineColumn, TableVersion } from '../contract.ts';
 
 /** Texts of DuckDB SQL. Columns are always called `c<fieldId>` inside: names may differ in case only, numbers do not. */
 
@@ -20,16 +20,19 @@ export const column = (fieldId: number): string => `c${fieldId}`;
 export const timestampLiteral = (value: Date): string =>
   `TIMESTAMP '${value.toISOString().replace('T', ' ').replace('Z', '')}'`;
 
+/** As DuckDB calls it. */
+export const duckdbType = (type: ColumnType): string => (type === 'float64' ? 'DOUBLE' : type.toUpperCase());
+
 /**
  * How a file's columns are found: by field id, whatever they are called in it. A file older than a varchar column
  * gives '' for it, as the catalogue's initial default says.
  */
 function schemaMap(columns: EngineColumn[], rowIds = false): string {
-  const entries = columns.map(({ fieldId, type }) =>
-    type === 'varchar'
-      ? `${fieldId}: {name: '${column(fieldId)}', type: 'VARCHAR', default_value: ''}`
-      : `${fieldId}: {name: '${column(fieldId)}', type: 'TIMESTAMP', default_value: NULL}`,
-  );
+  const entries = columns.map(({ fieldId, type, typed }) => {
+    const missing = typed ? typed.initialDefault : type === 'varchar' ? '' : undefined;
+    const value = missing === undefined ? 'NULL' : literal(missing);
+    return `${fieldId}: {name: '${column(fieldId)}', type: '${duckdbType(type)}', default_value: ${value}}`;
+  });
   return `MAP {${[...entries, ...(rowIds ? [rowIdEntry] : [])].join(', ')}}`;
 }
 
@@ -98,9 +101,7 @@ export function relation(version: TableVersion, fieldIds: number[], options: Rel
   if (branches.length > 0) return `(${branches.join(' UNION ALL ')})`;
 
   const typed = [
-    ...columns.map(
-      ({ fieldId, type }) => `NULL::${type === 'varchar' ? 'VARCHAR' : 'TIMESTAMP'} AS ${column(fieldId)}`,
-    ),
+    ...columns.map(({ fieldId, type }) => `NULL::${duckdbType(type)} AS ${column(fieldId)}`),
     ...(options.positions ? ['NULL::VARCHAR AS filename', 'NULL::BIGINT AS file_row_number'] : []),
     ...(options.rowIds ? [`NULL::BIGINT AS ${KEPT_ROW_ID.name}`] : []),
   ];
@@ -134,17 +135,37 @@ export function condition(filter: Filter, columns: EngineColumn[]): string {
 
   const values = filter.op === 'eq' || filter.op === 'ne' ? filter.values : filter.values.slice(0, 1);
   if (values.length === 0) return filter.op === 'ne' ? 'true' : 'false';
-  if (found.type === 'timestamp') return listed(name, filter.op, values.map(timestampValue));
+  if (found.typed && filter.op === 'eq' && values.every((value) => value === null)) return `${name} IS NULL`;
+  if (found.type === 'timestamp' && !found.typed) return listed(name, filter.op, values.map(timestampValue));
   if (filter.cast !== undefined) {
     const type = castTypes[filter.cast];
     const casts = values.map((value) => `TRY_CAST(${literal(String(value ?? ''))} AS ${type})`);
-    return listed(`TRY_CAST(${name} AS ${type})`, filter.op, casts);
+    const cell = found.type === 'varchar' ? name : `CAST(${name} AS VARCHAR)`;
+    return listed(`TRY_CAST(${cell} AS ${type})`, filter.op, casts);
   }
+  if (found.type !== 'varchar')
+    return typedCondition(
+      found,
+      filter.op,
+      values.map((value) => String(value ?? '')),
+    );
   const texts = values.map((value) => String(value ?? ''));
   const compared = listed(name, filter.op, texts.map(literal));
   if (filter.op === 'eq') return texts.includes('') ? `(${compared} OR ${name} IS NULL)` : compared;
   if (filter.op === 'ne') return texts.includes('') ? compared : `(${compared} OR ${name} IS NULL)`;
   return compared;
+}
+
+/** No value is the empty text, as it is wherever people see it. */
+function typedCondition({ fieldId, type }: EngineColumn, op: Comparison, texts: string[]): string {
+  const name = column(fieldId);
+  const filled = texts.filter((text) => text !== '').map((text) => `TRY_CAST(${literal(text)} AS ${duckdbType(type)})`);
+  if (op !== 'eq' && op !== 'ne') return filled.length === 0 ? 'false' : listed(name, op, filled);
+  const parts = [
+    ...(filled.length > 0 ? [`coalesce(${listed(name, 'eq', filled)}, false)`] : []),
+    ...(filled.length < texts.length ? [`${name} IS NULL`] : []),
+  ].join(' OR ');
+  return op === 'eq' ? `(${parts})` : `(NOT (${parts}))`;
 }
 
 function conjunction(filters: Filter[], word: 'AND' | 'OR', empty: string, columns: EngineColumn[]): string {
@@ -173,7 +194,13 @@ export function ordering(orderBy: Order[] | undefined): string {
   return ` ORDER BY ${parts.join(', ')}`;
 }
 
-/** A column as people see it: text as it is, timestamps to the second. */
-export function asText({ fieldId, type }: EngineColumn): string {
-  return type === 'varchar' ? column(fieldId) : `strftime(${column(fieldId)}, '%Y-%m-%d %H:%M:%S')`;
+/** A column as people see it: text as it is, the internal timestamp to the second, numbers without an idle `.0`. */
+export function asText({ fieldId, type, typed }: EngineColumn): string {
+  const name = column(fieldId);
+  if (type === 'varchar') return name;
+  if (!typed) return `strftime(${name}, '%Y-%m-%d %H:%M:%S')`;
+  if (type === 'float64') return `regexp_replace(CAST(${name} AS VARCHAR), '\\.0$', '')`;
+  // Always in UTC, wherever the server stands.
+  if (type === 'timestamptz') return `CAST(${name} AT TIME ZONE 'UTC' AS VARCHAR) || '+00'`;
+  return `CAST(${name} AS VARCHAR)`;
 }
