@@ -121,6 +121,12 @@ export const MATRIX: Record<string, Call> = {
   [`POST ${storage}/validate/column-names`]: { body: () => ({ columnNames: ['x'] }) },
 
   [`GET ${storage}/dev-branches`]: none,
+  [`GET ${config}/metadata`]: { params: one },
+  [`POST ${config}/metadata`]: { params: one, body: metadataBody },
+  [`DELETE ${config}/metadata/:metadataId`]: {
+    params: (ids) => ({ ...one(ids), metadataId: ids.branchMetadataId }),
+  },
+  [`GET ${storage}/search/component-configurations`]: none,
   [`POST ${storage}/dev-branches`]: { body: named },
   [`GET ${storage}/dev-branches/:branchId`]: { params: ({ branchId }) => ({ branchId }) },
   [`PUT ${storage}/dev-branches/:branchId`]: { params: ({ branchId }) => ({ branchId }), body: named },

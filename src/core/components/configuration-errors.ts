@@ -21,6 +21,12 @@ export const configurationErrors = {
     ),
   resetInDefault: () =>
     invalid('configuration.reset-in-default', 'Reset to default branch is not implemented for default branch'),
+  metadataNotFound: (id: number, at: { componentId: string; configurationId: string }, branchId: number) =>
+    new AppError(
+      'not-found',
+      'metadata.not-found',
+      `Metadata with id "${id}" not found for "${at.componentId}" configuration "${at.configurationId}" in branch "${branchId}"`,
+    ),
   versionNotFound: (version: number) =>
     new AppError('not-found', 'configuration.version-not-found', `Version ${version} not found`),
   invalidContent: (reason: string) =>

@@ -5,7 +5,7 @@ import { eventFor } from '../events/events.ts';
 import type { Actor } from '../identity/actor.ts';
 import { assertAllowed, canPurgeTrash } from '../identity/permissions.ts';
 import type { Secrets } from '../secrets/secrets.ts';
-import { copyPlainMetadata, dropPlainMetadataOfBranch } from '../tables/plain-metadata.ts';
+import { copyPlainMetadata, dropPlainMetadata, dropPlainMetadataOfBranch } from '../tables/plain-metadata.ts';
 import { assertCanRead, assertCanWrite, listableComponents } from './component-access.ts';
 import type { Components } from './components.ts';
 import { copyConfigurations, deleteConfigurationsOf } from './configuration-branch-store.ts';
@@ -24,6 +24,7 @@ import {
   rowContentOf,
 } from './configuration-changes.ts';
 import { configurationErrors } from './configuration-errors.ts';
+import { ConfigurationMetadata, metadataOf } from './configuration-metadata.ts';
 import {
   type Configuration,
   type ConfigurationAddress,
@@ -58,12 +59,14 @@ export type ConfigurationParts = { db: Database; events: Events; secrets: Secret
 export class Configurations {
   /** The rows of configurations. */
   readonly rows: ConfigurationRows;
+  readonly metadata: ConfigurationMetadata;
   readonly #parts: ConfigurationParts;
   readonly #watchers = new Map<string, ConfigurationWatcher>();
 
   constructor(parts: ConfigurationParts) {
     this.#parts = parts;
     this.rows = new ConfigurationRows(parts);
+    this.metadata = new ConfigurationMetadata(parts);
   }
 
   /** For what is kept besides the configurations of a component and must always fit them, whoever changes them. */
@@ -240,6 +243,7 @@ export class Configurations {
       assertAllowed(canPurgeTrash(actor));
       await this.#appendEvent(tx, actor, current, 'configuration.purged', 'Permanently deleted');
       await store.deleteConfiguration(tx, current.key);
+      await dropPlainMetadata(tx, actor, metadataOf(address));
     });
   }
 

@@ -17,6 +17,11 @@ export function takeBranch(url: string, raw: IncomingMessage): string {
   return `${match[1]}${url.slice(match[0].length)}`;
 }
 
+/** Whether the URL names a branch, the default one included: few calls ask for that. */
+export function isUnderBranch(raw: IncomingMessage): boolean {
+  return branches.has(raw);
+}
+
 /** The branch named in the URL: undefined without prefix or for `default`, else the text as sent (maybe no number). */
 export function requestedBranch(raw: IncomingMessage): string | undefined {
   const branch = branches.get(raw);

@@ -16,6 +16,7 @@ import { SERVICES, type Service } from './services.ts';
 import { registerBranchRoutes } from './storage/branch-routes.ts';
 import { registerBucketRoutes } from './storage/bucket-routes.ts';
 import { registerComponentRoutes } from './storage/component-routes.ts';
+import { registerConfigurationMetadataRoutes } from './storage/configuration-metadata-routes.ts';
 import { registerConfigurationRoutes } from './storage/configuration-routes.ts';
 import { registerConfigurationRowRoutes } from './storage/configuration-row-routes.ts';
 import { registerEventRoutes } from './storage/event-routes.ts';
@@ -58,6 +59,7 @@ const STORAGE_ROUTES: readonly Register[] = [
   registerComponentRoutes,
   registerConfigurationRoutes,
   registerConfigurationRowRoutes,
+  registerConfigurationMetadataRoutes,
   registerWorkspaceRoutes,
   registerWorkspaceTableRoutes,
 ];

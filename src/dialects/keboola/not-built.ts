@@ -40,8 +40,6 @@ export const NOT_BUILT: readonly NotBuilt[] = [
   ['POST', '/workspaces/:id/public-key/:name'],
   ['GET POST', '/workspaces/:id/credentials'],
   ['GET DELETE', '/workspaces/:id/credentials/:credential'],
-  ['GET POST', '/components/:component/configs/:config/metadata'],
-  ['DELETE', '/components/:component/configs/:config/metadata/:metadata'],
   ['GET', '/components/:component/configs/:config/diff'],
   ['POST', '/components/:component/configs/:config/rebase'],
 
@@ -51,7 +49,6 @@ export const NOT_BUILT: readonly NotBuilt[] = [
 
   ['GET', '/stats'],
   ['GET', '/search/tables'],
-  ['GET', '/search/component-configurations'],
   ['GET', '/global-search'],
 ];
 
