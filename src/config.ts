@@ -107,6 +107,13 @@ const keys = {
     description: 'Component jobs (transformations, extractors, writers) that run at a time.',
     parse: integer(1, 1000),
   } as Key<number>,
+  scriptConcurrency: {
+    env: 'MILLRACE_SCRIPT_CONCURRENCY',
+    default: Math.max(4, cpus),
+    defaultText: 'number of processors, at least 4',
+    description: 'Scripts that run at a time, beside the component jobs.',
+    parse: integer(1, 1000),
+  } as Key<number>,
   engineMemoryMb: {
     env: 'MILLRACE_ENGINE_MEMORY_MB',
     default: Math.max(256, Math.floor(memoryMb * 0.4)),

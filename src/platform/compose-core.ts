@@ -14,7 +14,7 @@ import { composeObjects } from '../core/objects/compose-objects.ts';
 import { Branches } from '../core/projects/branches.ts';
 import { Projects } from '../core/projects/projects.ts';
 import { ScriptEndpoints } from '../core/scripts/script-endpoints.ts';
-import { Scripts, scriptStarters } from '../core/scripts/scripts.ts';
+import { Scripts, scriptRunStarters, scriptStarters } from '../core/scripts/scripts.ts';
 import { Secrets } from '../core/secrets/secrets.ts';
 import { Buckets } from '../core/tables/buckets.ts';
 import { Lakes } from '../core/tables/lakes.ts';
@@ -64,9 +64,9 @@ export async function composeCore({
   const buckets = new Buckets({ db, events, jobs, clock });
   const configurations = new Configurations({ db, events, secrets, components });
   const scripts = new Scripts({ configurations, jobs });
-  const starters = scriptStarters(scripts);
+  const starting = { starters: scriptStarters(scripts), runStarters: scriptRunStarters(scripts) };
   const connecting = composeConnectors({
-    starters,
+    ...starting,
     db,
     events,
     identity,

@@ -114,7 +114,11 @@ export async function composeWorker(options: WorkerParts) {
       syncKind(syncs),
       resetKind(syncs),
     ],
-    concurrency: { storage: config.storageConcurrency, component: config.componentConcurrency },
+    concurrency: {
+      storage: config.storageConcurrency,
+      component: config.componentConcurrency,
+      script: config.scriptConcurrency,
+    },
     log,
     workerId,
   });

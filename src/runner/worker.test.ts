@@ -38,7 +38,7 @@ async function setUp(t: TestContext) {
       identity: project.identity,
       events: project.events,
       handlers,
-      concurrency: { storage: 4, component: 4 },
+      concurrency: { storage: 4, component: 4, script: 4 },
       log,
       workerId: 'w1',
       ...more,
@@ -325,11 +325,27 @@ test('hundreds of queued jobs go through at well over a hundred a second', async
   const made = [];
   for (let i = 0; i < 300; i++) made.push(await create());
   const begin = Date.now();
-  start({}, { concurrency: { storage: 10, component: 10 } });
+  start({}, { concurrency: { storage: 10, component: 10, script: 10 } });
   await Promise.all(made.map(({ id }) => jobs.awaitEnd(id)));
   const perSecond = (300 / (Date.now() - begin)) * 1000;
   t.diagnostic(`${Math.round(perSecond)} jobs/s`);
   // Far below what it does alone, since tests share the machine.
   assert.ok(perSecond > 25, `${perSecond} jobs/s`);
   assert.equal((await jobs.list(actor, { statuses: ['succeeded'] }, { limit: 1000 })).length, 300);
+});
+
+test('a script begins while jobs that take their hours have every place of the components', async (t) => {
+  const { start, create, jobs } = await setUp(t);
+  const hours = deferred<void>();
+  cleanup(t, () => hours.resolve());
+  start({ sync: () => hours.promise }, { concurrency: { storage: 1, component: 1, script: 1 } });
+  const [sync, behind] = [await create('sync', { componentId: 'c' }), await create('component', { componentId: 'c' })];
+  const script = await create('script', { componentId: 'c' });
+  assert.equal((await jobs.awaitEnd(script.id, AbortSignal.timeout(5000))).status, 'succeeded');
+  assert.deepEqual(await jobs.unfinished([sync.id, behind.id]).then((ids) => ids.sort((a, b) => a - b)), [
+    sync.id,
+    behind.id,
+  ]);
+  hours.resolve();
+  assert.equal((await jobs.awaitEnd(behind.id, AbortSignal.timeout(5000))).status, 'succeeded');
 });

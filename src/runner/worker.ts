@@ -6,6 +6,7 @@ import { jobErrors } from '../core/jobs/job-errors.ts';
 import {
   type ClaimedJob,
   JOB_KINDS,
+  JOB_LANES,
   type JobKind,
   type JobLane,
   type Outcome,
@@ -55,7 +56,6 @@ export type Worker = {
   stop(graceMs: number): Promise<void>;
 };
 
-const LANES: readonly JobLane[] = ['storage', 'component'];
 /** How often to look for jobs whose worker is gone. */
 const TAKE_OVER_MS = 1000;
 const POLL_MS = { first: 1000, max: 5000 };
@@ -140,7 +140,7 @@ class ClaimingWorker implements Worker {
   }
 
   #wake(lane?: JobLane): void {
-    for (const hinted of lane ? [lane] : LANES) this.#hinted.add(hinted);
+    for (const hinted of lane ? [lane] : JOB_LANES) this.#hinted.add(hinted);
     this.#wakeUp?.();
   }
 
@@ -150,7 +150,7 @@ class ClaimingWorker implements Worker {
     let tookOverMs = 0;
     this.#wake();
     while (!this.#stopping.signal.aborted) {
-      const lanes = this.#hinted.size > 0 ? this.#hinted : new Set(LANES);
+      const lanes = this.#hinted.size > 0 ? this.#hinted : new Set(JOB_LANES);
       this.#hinted = new Set();
       const takeOver = Date.now() - tookOverMs > TAKE_OVER_MS;
       try {
@@ -186,7 +186,7 @@ class ClaimingWorker implements Worker {
   async #claim(lanes: Set<JobLane>, takeOver: boolean): Promise<void> {
     const { jobs, workerId, concurrency } = this.#parts;
     const slots: Partial<Record<JobLane, number>> = {};
-    for (const lane of takeOver ? LANES : lanes) {
+    for (const lane of takeOver ? JOB_LANES : lanes) {
       const busy = [...this.#running.values()].filter(({ job }) => job.lane === lane).length;
       slots[lane] = concurrency[lane] - busy;
     }

@@ -22,7 +22,7 @@ import { Branches } from '../../src/core/projects/branches.ts';
 import type { Credentials, ProjectCredentials } from '../../src/core/projects/credentials.ts';
 import { Projects } from '../../src/core/projects/projects.ts';
 import { ScriptEndpoints } from '../../src/core/scripts/script-endpoints.ts';
-import { Scripts, scriptStarters } from '../../src/core/scripts/scripts.ts';
+import { Scripts, scriptRunStarters, scriptStarters } from '../../src/core/scripts/scripts.ts';
 import { Secrets } from '../../src/core/secrets/secrets.ts';
 import { Buckets } from '../../src/core/tables/buckets.ts';
 import { Lakes } from '../../src/core/tables/lakes.ts';
@@ -92,9 +92,9 @@ export async function keboolaServer(
   const buckets = new Buckets({ db, events, jobs, clock });
   const configurations = new Configurations({ db, events, secrets, components });
   const scripts = new Scripts({ configurations, jobs });
-  const starters = scriptStarters(scripts);
+  const starting = { starters: scriptStarters(scripts), runStarters: scriptRunStarters(scripts) };
   const connecting = composeConnectors({
-    starters,
+    ...starting,
     db,
     events,
     identity,

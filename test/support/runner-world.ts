@@ -21,7 +21,7 @@ import { ObjectLoads } from '../../src/core/objects/object-loads.ts';
 import { Objects } from '../../src/core/objects/objects.ts';
 import { Branches } from '../../src/core/projects/branches.ts';
 import { ScriptEndpoints } from '../../src/core/scripts/script-endpoints.ts';
-import { Scripts, scriptStarters } from '../../src/core/scripts/scripts.ts';
+import { Scripts, scriptRunStarters, scriptStarters } from '../../src/core/scripts/scripts.ts';
 import { Buckets } from '../../src/core/tables/buckets.ts';
 import { Lakes } from '../../src/core/tables/lakes.ts';
 import { ObjectMetadata } from '../../src/core/tables/object-metadata.ts';
@@ -117,9 +117,9 @@ export async function runnerWorld(
   const components = await Components.load(definitions);
   const configurations = new Configurations({ db, events, secrets, components });
   const scripts = new Scripts({ configurations, jobs });
-  const starters = scriptStarters(scripts);
+  const starting = { starters: scriptStarters(scripts), runStarters: scriptRunStarters(scripts) };
   const connecting = composeConnectors({
-    starters,
+    ...starting,
     ...project,
     db,
     clock,
@@ -198,7 +198,7 @@ export async function runnerWorld(
         syncKind(syncs),
         resetKind(syncs),
       ],
-      concurrency: { storage: 4, component: 4 },
+      concurrency: { storage: 4, component: 4, script: 4 },
       log,
       workerId: `test-${++started}`,
       heartbeatMs: 200,

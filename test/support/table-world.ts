@@ -77,7 +77,7 @@ export async function tableWorld(t: TestContext) {
     identity,
     events,
     handlers,
-    concurrency: { storage: 4, component: 1 },
+    concurrency: { storage: 4, component: 1, script: 1 },
     log: silentLogger,
     workerId: 'test',
   });

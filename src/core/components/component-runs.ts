@@ -1,4 +1,4 @@
-import type { Database, Transaction } from '../../db/database.ts';
+import type { Database, Db, Transaction } from '../../db/database.ts';
 import type { Json } from '../../lib/json.ts';
 import type { RawJson } from '../../lib/json-text.ts';
 import { AppError } from '../errors.ts';
@@ -39,13 +39,26 @@ export type NewRun = {
   options?: { [key: string]: Json } | undefined;
 };
 
+/** How what is no component's program is run, where it is asked for like one: of a stored configuration that is there. */
+export type RunStarter = (actor: Actor, run: NewRun & { configurationId: string }) => Promise<Job>;
+
 const MAX_TEXT = 1000;
+
+type RunParts = {
+  db: Database;
+  jobs: Jobs;
+  components: Components;
+  secrets: Secrets;
+  syncs: Syncs;
+  /** By component. */
+  runStarters?: Record<string, RunStarter>;
+};
 
 /** Puts runs of components into the queue. What can be refused is refused here, before there is a job. */
 export class ComponentRuns {
-  readonly #parts: { db: Database; jobs: Jobs; components: Components; secrets: Secrets; syncs: Syncs };
+  readonly #parts: RunParts;
 
-  constructor(parts: { db: Database; jobs: Jobs; components: Components; secrets: Secrets; syncs: Syncs }) {
+  constructor(parts: RunParts) {
     this.#parts = parts;
   }
 
@@ -58,6 +71,13 @@ export class ComponentRuns {
     const { db, jobs } = this.#parts;
     const checked = this.#check(actor, run);
     if (isConnection(run)) return this.#sync(actor, run);
+    const starter = this.#starterOf(run);
+    if (starter) {
+      const { configurationId } = run;
+      if (configurationId === undefined || run.configData !== undefined) throw runErrors.storedOnly(run.componentId);
+      await this.#stored(db, actor, run);
+      return starter(actor, { ...run, configurationId });
+    }
     // Taken before the transaction: inside of it a second connection could be waited for in a circle.
     const id = run.deduplicationId ? await jobs.ticket(actor) : undefined;
     return db.transaction(async (tx) => {
@@ -81,12 +101,17 @@ export class ComponentRuns {
     return { outcome: 'started', jobId: job.id };
   }
 
+  #starterOf({ componentId }: NewRun): RunStarter | undefined {
+    const { runStarters = {} } = this.#parts;
+    return Object.hasOwn(runStarters, componentId) ? runStarters[componentId] : undefined;
+  }
+
   #check(actor: Actor, run: NewRun): { definition: ComponentDefinition; configData: RawJson | undefined } {
     const { components, secrets } = this.#parts;
     if (actor.token.person?.role === 'readOnly') throw runErrors.readOnlyRole();
     const definition = components.get(run.componentId);
     if (!canRunComponent(actor, run.componentId)) throw runErrors.componentForbidden(run.componentId);
-    if (!isConnection(run)) assertRunnable(actor, definition);
+    if (!isConnection(run) && !this.#starterOf(run)) assertRunnable(actor, definition);
     assertTexts({
       config: run.configurationId,
       tag: run.tag,
@@ -149,7 +174,7 @@ export class ComponentRuns {
     });
   }
 
-  async #stored(tx: Transaction, actor: Actor, run: NewRun): Promise<Configuration | undefined> {
+  async #stored(tx: Db, actor: Actor, run: NewRun): Promise<Configuration | undefined> {
     if (run.configurationId === undefined) return undefined;
     const configurationId = run.configurationId;
     const found = await findConfiguration(tx, actor.branchId, { componentId: run.componentId, configurationId });
@@ -226,6 +251,12 @@ const runErrors = {
       'invalid',
       'run.connection-missing',
       'A connection is run by its id: "config" is required, and "configData" cannot replace what is stored.',
+    ),
+  storedOnly: (componentId: string) =>
+    new AppError(
+      'invalid',
+      'run.stored-only',
+      `What "${componentId}" runs is stored: "config" is required, and "configData" cannot replace it.`,
     ),
   variablesTwice: () =>
     new AppError(

@@ -9,7 +9,7 @@ import { Schedules } from '../schedules/schedules.ts';
 import type { Secrets } from '../secrets/secrets.ts';
 import { Firings } from '../triggers/firings.ts';
 import { Triggers } from '../triggers/triggers.ts';
-import { ComponentRuns } from './component-runs.ts';
+import { ComponentRuns, type RunStarter } from './component-runs.ts';
 import type { Components } from './components.ts';
 import type { Configurations } from './configurations.ts';
 import { CONNECTION_COMPONENT } from './connection-model.ts';
@@ -28,6 +28,8 @@ export type ConnectorParts = {
   jobs: Jobs;
   /** How schedules start what is not run like a component, by component. */
   starters?: Record<string, Starter>;
+  /** The same for whoever asks for a run. */
+  runStarters?: Record<string, RunStarter>;
 };
 
 /** What belongs together: connectors, the connections between them, what runs these and all other components, and when. */

@@ -3,8 +3,17 @@ import type { Json } from '../../lib/json.ts';
 import type { SerializedError } from '../errors.ts';
 import type { JobStatus } from './job-status.ts';
 
-/** Jobs of different lanes never wait for each other's capacity, so that a component may wait for its storage jobs. */
-export type JobLane = 'storage' | 'component';
+/**
+ * Jobs of different lanes never wait for each other's capacity, so that a component may wait for its storage jobs, and
+ * somebody for a script while syncs take their hours.
+ */
+export const JOB_LANES = ['storage', 'component', 'script'] as const;
+export type JobLane = (typeof JOB_LANES)[number];
+
+/** Whether jobs of the lane run programs, each a run of its own; what is done to tables and files is a step of one. */
+export function isRunLane(lane: JobLane): boolean {
+  return lane !== 'storage';
+}
 
 /**
  * Every kind of job there is. `handBack` says what a stopping server may do with a running job of that kind:
@@ -38,7 +47,7 @@ export const JOB_KINDS = {
   // What they have reached is kept with the connection, so a new start goes on from there.
   sync: { lane: 'component', handBack: 'restart' },
   reset: { lane: 'component', handBack: 'restart' },
-  script: { lane: 'component', handBack: 'recover' },
+  script: { lane: 'script', handBack: 'recover' },
 } as const satisfies Record<string, { lane: JobLane; handBack: 'restart' | 'recover' }>;
 
 export type JobKind = keyof typeof JOB_KINDS;
@@ -75,7 +84,7 @@ export type Job = {
   /** Filled by success, and by a failure that has something to show. */
   result: Json | undefined;
   error: JobError | undefined;
-  /** Component lane: own id below the parent's run. Storage lane: the caller's run, or the own id where it gave none. */
+  /** Of what runs programs: own id below the parent's run. Storage lane: the caller's run, or the own id where it gave none. */
   runId: string;
   /** Empty text for a job nobody's run contains. */
   parentRunId: string;
@@ -104,7 +113,7 @@ export type Job = {
  * id alone, however deep it is nested: that is what components are told and what clients look for.
  */
 export function runOfWork(job: Pick<Job, 'id' | 'lane' | 'runId'>): string {
-  return job.lane === 'component' ? String(job.id) : job.runId;
+  return isRunLane(job.lane) ? String(job.id) : job.runId;
 }
 
 /** A job in the hands of one worker. The token fences: with an older one nothing can be committed for the job. */
@@ -142,6 +151,8 @@ export type Outcome =
 export type JobFilter = {
   ids?: number[];
   lanes?: JobLane[];
+  /** Jobs of all lanes that run programs. */
+  isRun?: true;
   kinds?: JobKind[];
   excludedKinds?: JobKind[];
   runIds?: string[];

@@ -3,7 +3,7 @@ import type { Json } from '../../lib/json.ts';
 import { backoffMs } from '../../lib/retry.ts';
 import { PROJECT_LIMITS } from '../projects/project-model.ts';
 import { jobErrors } from './job-errors.ts';
-import type { ClaimedJob, Job, JobLane, Outcome } from './job-model.ts';
+import { type ClaimedJob, JOB_LANES, type Job, type JobLane, type Outcome } from './job-model.ts';
 import { toJobError } from './job-outcome.ts';
 import {
   claimExpired,
@@ -40,6 +40,7 @@ const RETRY_BACKOFF = { firstMs: 400, maxMs: 30_000 };
 const LANE_LIMITS = {
   storage: { name: 'storageJobs', fallback: PROJECT_LIMITS.storageJobs },
   component: { name: 'componentJobs', fallback: PROJECT_LIMITS.componentJobs },
+  script: { name: 'scriptJobs', fallback: PROJECT_LIMITS.scriptJobs },
 } as const;
 
 export type ClaimRequest = {
@@ -68,7 +69,7 @@ export class JobQueue {
 
   /** Up to that many jobs, now held by the worker: first those whose worker has gone, then those that wait. */
   async claim({ workerId, slots, running, takeOver = true }: ClaimRequest): Promise<ClaimedJob[]> {
-    const lanes = (['storage', 'component'] as const).filter((lane) => (slots[lane] ?? 0) > 0);
+    const lanes = JOB_LANES.filter((lane) => (slots[lane] ?? 0) > 0);
     if (lanes.length === 0) return [];
     return this.#db.transaction(async (tx) => {
       await lockLanes(tx, lanes);

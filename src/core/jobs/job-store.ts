@@ -4,6 +4,7 @@ import { type Sql, sql } from '../../db/sql.ts';
 import type { Json } from '../../lib/json.ts';
 import {
   type DateRange,
+  isRunLane,
   JOB_KINDS,
   type Job,
   type JobError,
@@ -106,10 +107,9 @@ export async function insertJob(db: Db, owner: JobOwner, job: NewJob, hint: stri
   const { lane } = JOB_KINDS[job.kind];
   const callerRun = job.parentRunId ?? owner.runId ?? '';
   // A component job opens a run of its own below the caller's; a storage job is a step of the caller's run.
-  const runs =
-    lane === 'component'
-      ? sql`case when ${callerRun} = '' then id::text else ${callerRun} || '.' || id end, ${callerRun}`
-      : sql`case when ${callerRun} = '' then id::text else ${callerRun} end,
+  const runs = isRunLane(lane)
+    ? sql`case when ${callerRun} = '' then id::text else ${callerRun} || '.' || id end, ${callerRun}`
+    : sql`case when ${callerRun} = '' then id::text else ${callerRun} end,
           case when ${callerRun} like '%.%' then regexp_replace(${callerRun}, '\\.[^.]*$', '') else '' end`;
   const row = await db.one<JobRow>(sql`
     with made as (insert into jobs (id, project_id, branch_id, kind, lane, component_id, configuration_id, configuration_row_ids,
@@ -190,7 +190,7 @@ export async function lockSubtree(db: Db, root: Job): Promise<Job[]> {
       select id, run_id from jobs where id = ${root.id}
       union
       select j.id, j.run_id from above
-      join jobs j on j.project_id = ${root.projectId} and j.lane = 'component' and j.id > above.id and ${underOneOf})
+      join jobs j on j.project_id = ${root.projectId} and j.lane <> 'storage' and j.id > above.id and ${underOneOf})
     select ${JOB_COLUMNS} from jobs j
     where j.project_id = ${root.projectId} and j.id > ${root.id} and j.status in ('created', 'waiting', 'running')
       and exists (select from above where ${underOneOf})
@@ -254,6 +254,8 @@ export async function listJobs(
   const bigints = sql`bigint[]`;
   among(sql`j.id`, filter.ids, bigints);
   among(sql`j.lane`, filter.lanes);
+  // As the index of runs has it, which has them in order.
+  if (filter.isRun) where.push(sql`j.lane <> 'storage'`);
   among(sql`j.kind`, filter.kinds);
   among(sql`j.run_id`, filter.runIds);
   among(sql`j.parent_run_id`, filter.parentRunIds);

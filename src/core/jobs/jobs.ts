@@ -8,6 +8,7 @@ import { assertAllowed, canReadJob, canRunComponent, isReader } from '../identit
 import { jobErrors } from './job-errors.ts';
 import {
   type ClaimedJob,
+  isRunLane,
   JOB_KINDS,
   type Job,
   type JobFilter,
@@ -65,7 +66,7 @@ export class Jobs {
 
   /** The same as part of a larger change; the job runs once that is committed. */
   async createIn(tx: Transaction, actor: Actor, job: NewJob): Promise<Job> {
-    if (JOB_KINDS[job.kind].lane === 'component')
+    if (isRunLane(JOB_KINDS[job.kind].lane))
       assertAllowed(
         canRunComponent(actor, job.componentId ?? ''),
         `Token is not allowed to run component "${job.componentId ?? ''}"`,
@@ -111,7 +112,7 @@ export class Jobs {
           (job.lane === 'storage' ? !isReader(actor) : canRunComponent(actor, job.componentId ?? '')),
       );
       if (isFinal(job.status)) throw jobErrors.notKillable(id, job.status);
-      const below = job.lane === 'component' ? await lockSubtree(tx, job) : [];
+      const below = isRunLane(job.lane) ? await lockSubtree(tx, job) : [];
       const killed = [job, ...below].filter(({ status }) => isKillable(status));
       const running = killed.filter(({ status }) => status === 'running');
       const queued = killed.filter(({ status }) => status !== 'running');

@@ -24,6 +24,8 @@ export const PROJECT_LIMITS = {
   storageJobs: 10,
   /** Running jobs of the component lane. */
   componentJobs: 10,
+  /** Running scripts. */
+  scriptJobs: 10,
 } as const;
 
 export type Branch = {

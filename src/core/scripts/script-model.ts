@@ -52,6 +52,8 @@ export type ScriptRunInput = {
   /** Of the HTTP call that has it run, if one has. */
   request?: Json;
   user?: { id: number; username: string };
+  /** As a job of a component has them: what the caller's API keeps with it. */
+  options?: { [key: string]: Json };
 };
 
 /** What a run leaves: the result of its job. */

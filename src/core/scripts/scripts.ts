@@ -1,12 +1,13 @@
 import type { Transaction } from '../../db/database.ts';
 import type { KeysetPage } from '../../lib/filter.ts';
 import type { Json } from '../../lib/json.ts';
+import type { NewRun, RunStarter } from '../components/component-runs.ts';
 import type { Configuration } from '../components/configuration-model.ts';
 import type { Configurations } from '../components/configurations.ts';
 import { AppError } from '../errors.ts';
 import type { Actor } from '../identity/actor.ts';
 import { assertAllowed, canReadComponent } from '../identity/permissions.ts';
-import type { Job, JobFilter } from '../jobs/job-model.ts';
+import type { Job, JobFilter, NewJob } from '../jobs/job-model.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { Occurrence, Start, Starter } from '../schedules/occurrences.ts';
 import { scriptErrors } from './script-errors.ts';
@@ -94,13 +95,36 @@ export class Scripts {
     call: Pick<ScriptRunInput, 'request' | 'user'> = {},
   ): Promise<Job> {
     const { version } = await this.get(actor, id);
+    return this.#start(actor, String(id), { version, args, caller, ...call });
+  }
+
+  /** The same for whoever runs it like any other component, under whatever id it is stored. */
+  async runStored(actor: Actor, run: NewRun & { configurationId: string }): Promise<Job> {
+    const { configurationId, options = {}, parentRunId, availableAt } = run;
+    const { version } = await this.#configurations.get(actor, { componentId: SCRIPT_COMPONENT, configurationId });
+    const caller: ScriptCaller = { kind: 'script', id: configurationId };
+    const input = { version, args: {}, caller, options };
+    return this.#start(actor, configurationId, input, {
+      ...(parentRunId && { parentRunId }),
+      ...(availableAt && { availableAt }),
+    });
+  }
+
+  async #start(
+    actor: Actor,
+    configurationId: string,
+    input: ScriptRunInput,
+    how: Pick<NewJob, 'parentRunId' | 'availableAt'> = {},
+  ): Promise<Job> {
+    const { args, caller } = input;
     if (Buffer.byteLength(JSON.stringify(args)) > SCRIPT_LIMITS.argsBytes) throw scriptErrors.tooLong('payload');
     return this.#jobs.create(actor, {
       kind: 'script',
       componentId: SCRIPT_COMPONENT,
-      configurationId: String(id),
+      configurationId,
       objectId: callerKey(caller),
-      input: { version, args, caller, ...call } satisfies ScriptRunInput,
+      input,
+      ...how,
     });
   }
 
@@ -162,6 +186,11 @@ export const scheduleCaller = (id: number): ScriptCaller => ({ kind: 'schedule',
 /** How schedules start scripts. */
 export function scriptStarters(scripts: Scripts): Record<string, Starter> {
   return { [SCRIPT_COMPONENT]: (tx, actor, occurrence) => scripts.startScheduled(tx, actor, occurrence) };
+}
+
+/** How runs of scripts are asked for like those of components. */
+export function scriptRunStarters(scripts: Scripts): Record<string, RunStarter> {
+  return { [SCRIPT_COMPONENT]: (actor, run) => scripts.runStored(actor, run) };
 }
 
 const runsOf = (caller: ScriptCaller) => ({

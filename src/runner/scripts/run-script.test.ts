@@ -45,6 +45,20 @@ test('a script goes on while its server restarts, and is not run a second time',
   assert.deepEqual([only?.id, others], [job.id, []]);
 });
 
+test('a script is run like any other component, too', async (t) => {
+  const { core, actor, start, end } = await world(t);
+  const script = await core.scripts.create(actor, { label: 's', runtime: 'nodejs', source: 'console.log(ARGS.x)' });
+  const run = { componentId: 'millrace.script', configurationId: String(script.id) };
+  const job = await end(await start({ ...run, options: { tag: 1 } }));
+  assert.equal(job.status, 'succeeded', job.error?.message);
+  assert.deepEqual(job.result, { stdout: 'undefined\n', stderr: '' });
+  const [shown] = await core.scripts.runs(actor, ownCaller(script.id), { limit: 10 });
+  assert.equal(shown?.id, job.id);
+  await assert.rejects(start({ componentId: 'millrace.script' }), { code: 'run.stored-only' });
+  await assert.rejects(start({ ...run, configData: '{}' }), { code: 'run.stored-only' });
+  await assert.rejects(start({ ...run, configurationId: '999' }), { code: 'configuration.not-found' });
+});
+
 test('a killed run ends at once, and nothing of it stays', async (t) => {
   const { begin, until, said, end, core, actor, folders } = await world(t);
   const job = await begin('console.log("once"); for (;;) {}', { timeout: 60 });

@@ -61,7 +61,7 @@ export function parseJobQuery(
     // Jobs with a values row are not made here yet.
     list('variableValuesId') !== undefined;
   const filter: JobFilter = {
-    lanes: ['component'],
+    isRun: true,
     ...Object.fromEntries(parts.filter(([, found]) => found !== undefined)),
     ...range(query, 'created', 'createdTime', now),
     ...range(query, 'started', 'startTime', now),

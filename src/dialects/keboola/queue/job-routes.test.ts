@@ -248,7 +248,7 @@ test('a configuration never has two jobs running, inline jobs do', async (t) => 
   await app.core.configurations.create(app.actor, componentId, { id: '11', name: 'x' });
   for (let i = 0; i < 2; i++) await create(app, { config: '11' });
   for (let i = 0; i < 2; i++) await create(app, { configData: {} });
-  const claimed = await app.core.jobs.queue.claim({ workerId: 'w', slots: { component: 10, storage: 10 } });
+  const claimed = await app.core.jobs.queue.claim({ workerId: 'w', slots: { component: 10, storage: 10, script: 10 } });
   assert.deepEqual(claimed.map((job) => job.configurationId).sort(), ['11', undefined, undefined]);
   const stopping = await app.request('POST', `/queue/jobs/${claimed[0]?.id}/kill`);
   assert.equal((stopping.body as { status: string }).status, 'terminating');
@@ -257,7 +257,10 @@ test('a configuration never has two jobs running, inline jobs do', async (t) => 
 test('results: success, failure of the user, failure of ours', async (t) => {
   const app = await keboolaServer(t);
   const ids = [(await create(app)).id, (await create(app)).id, (await create(app)).id];
-  const [one, two, three] = await app.core.jobs.queue.claim({ workerId: 'w', slots: { component: 10, storage: 10 } });
+  const [one, two, three] = await app.core.jobs.queue.claim({
+    workerId: 'w',
+    slots: { component: 10, storage: 10, script: 10 },
+  });
   const result = {
     message: 'Component processing finished.',
     configVersion: null,

@@ -5,6 +5,7 @@ import { formatDate } from '../scalars.ts';
 const LIMIT_NAMES: Record<string, string> = {
   storageJobs: 'storage.jobsParallelism',
   componentJobs: 'components.jobsParallelism',
+  scriptJobs: 'scripts.jobsParallelism',
 };
 
 /** The project as `owner` of a token. Clients switch whole feature sets by `defaultBackend` and `features`. */

@@ -41,7 +41,7 @@ export function registerSyrupJobRoutes(app: KeboolaApp, deps: KeboolaDeps): void
     const from = since === undefined ? undefined : dateOf(since, 'since');
     const to = until === undefined ? undefined : dateOf(until, 'until');
     const filter: JobFilter = {
-      lanes: ['component'],
+      isRun: true,
       ...(runId !== undefined && { runIds: [runId] }),
       ...(status && { statuses: JOB_STATUSES.filter((one) => status.includes(SYRUP_STATUSES[one])) }),
       ...((from || to) && { created: { ...(from && { from }), ...(to && { to }) } }),
