@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { compactJson, jsonMembers, RawJson, replaceScalars, stringifyJson } from './json-text.ts';
+import { compactJson, jsonElements, jsonMembers, RawJson, replaceScalars, stringifyJson } from './json-text.ts';
 
 test('a raw text is answered byte for byte, wherever it stands', () => {
   const raw = new RawJson('{"2":1.0,"1":{},"a":[],"big":12345678901234567890}');
@@ -10,6 +10,19 @@ test('a raw text is answered byte for byte, wherever it stands', () => {
     `{"id":"x","list":[{"raw":${raw.text}},${raw.text}],"quote\\"":1}`,
   );
   assert.equal(JSON.stringify({ raw: new RawJson('{"a":1}') }), '{"raw":{"a":1}}');
+});
+
+test('elements are found with their own text', () => {
+  assert.deepEqual(jsonElements(' [1.0, "a,]", {"b": [2, 3]} , [], null]'), [
+    '1.0',
+    '"a,]"',
+    '{"b": [2, 3]}',
+    '[]',
+    'null',
+  ]);
+  assert.deepEqual(jsonElements('[]'), []);
+  assert.deepEqual(jsonElements('[[1,2],[3]]'), ['[1,2]', '[3]']);
+  assert.equal(jsonElements('{"a":[1]}'), undefined);
 });
 
 test('compacting removes white space outside of strings only', () => {

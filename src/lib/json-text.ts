@@ -89,6 +89,24 @@ export function jsonMembers(text: string): Map<string, string> | undefined {
   return isObject ? members : undefined;
 }
 
+/** The texts of the elements of a JSON list; undefined when the text is another JSON value. */
+export function jsonElements(text: string): string[] | undefined {
+  const elements: string[] = [];
+  let isList: boolean | undefined;
+  let elementStart = -1;
+  scan(text, (start, end, depth) => {
+    const first = text[start];
+    isList ??= first === '[';
+    if (elementStart < 0) elementStart = end;
+    else if ((depth === 1 && first === ',') || (depth === 0 && first === ']')) {
+      const element = text.slice(elementStart, start).trim();
+      if (element !== '') elements.push(element);
+      elementStart = end;
+    }
+  });
+  return isList ? elements : undefined;
+}
+
 /** Replaces strings, numbers, booleans and nulls that are members of an object; `replace` gets and gives JSON texts. */
 export function replaceScalars(text: string, replace: (key: string, value: string) => string): string {
   let result = '';

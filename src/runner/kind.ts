@@ -43,6 +43,17 @@ export type KindHandler = {
 
 export type { Outcome };
 
+/** Thrown by a kind that has to wait: the job gives its place up and is taken again after that time, with its handle. */
+export class TryLater extends Error {
+  readonly delayMs: number;
+
+  constructor(delayMs: number) {
+    super(`The job goes on in ${delayMs} ms`);
+    this.name = 'TryLater';
+    this.delayMs = delayMs;
+  }
+}
+
 /** Why a running job's signal was aborted. */
 export class StopReason extends Error {
   readonly reason: 'killed' | 'lease-lost' | 'shutdown';

@@ -17,7 +17,7 @@ import type { Jobs } from '../core/jobs/jobs.ts';
 import type { Logger } from '../lib/logger.ts';
 import { backoffMs } from '../lib/retry.ts';
 import { createJobContext, logEnd, type OpenContext } from './job-context.ts';
-import { type KindHandler, StopReason } from './kind.ts';
+import { type KindHandler, StopReason, TryLater } from './kind.ts';
 
 /**
  * Takes jobs from the queue and runs them, each as often as it takes until its end is committed or it is handed on.
@@ -28,6 +28,7 @@ import { type KindHandler, StopReason } from './kind.ts';
  *                                          ├─ server stops                    requeued, or left to be recovered
  *                                          ├─ lease lost                      somebody else's job now: dropped
  *                                          ├─ database away                   waits for it, then requeued uncounted
+ *                                          ├─ has to wait                     requeued later, its place is free
  *                                          ├─ error that may pass             requeued later, a few times
  *                                          └─ any other error                 failed
  *
@@ -285,6 +286,7 @@ class ClaimingWorker implements Worker {
     if (reason === 'lease-lost' || hasCode(thrown, 'job.lease-lost')) throw jobErrors.leaseLost(job.id);
     if (reason === 'killed' || hasCode(thrown, 'job.stopping')) return this.#end(job, { status: 'stopped' }, log);
     if (reason === 'shutdown') return this.#handBack(job);
+    if (thrown instanceof TryLater) return this.#postpone(job, thrown.delayMs);
     if (isOutage(thrown)) {
       log.warn({}, 'the database went away under a job; it starts again');
       return this.#handBack(job);
@@ -304,6 +306,15 @@ class ClaimingWorker implements Worker {
   async #end(job: ClaimedJob, outcome: Outcome, log: Logger): Promise<void> {
     const ended = await this.#persist(() => this.#parts.jobs.end(job, outcome));
     logEnd(log, ended, outcome.status === 'failed' ? outcome.error : undefined);
+  }
+
+  async #postpone(job: ClaimedJob, delayMs: number): Promise<void> {
+    const { queue } = this.#parts.jobs;
+    await this.#persist(async () => {
+      // Killed at this moment, it is taken once more, to be ended.
+      if (!(await queue.postpone(job, delayMs))) await queue.release(job);
+    });
+    setTimeout(() => this.#wake(job.lane), delayMs).unref();
   }
 
   async #handBack(job: ClaimedJob): Promise<void> {

@@ -146,6 +146,11 @@ export class JobQueue {
     return (await requeueHeld(this.#db, job, { delayMs, failures, uncounted: false })) ? delayMs : undefined;
   }
 
+  /** Back into the queue for a while, with all it has kept and no failure counted. False when it is held or wanted no more. */
+  async postpone(job: ClaimedJob, delayMs: number): Promise<boolean> {
+    return requeueHeld(this.#db, job, { delayMs, failures: job.failures, uncounted: false });
+  }
+
   /** Back into the queue as if it had never been taken. False when it is held or wanted no more. */
   async requeue(job: ClaimedJob): Promise<boolean> {
     return requeueHeld(this.#db, job, { delayMs: 0, failures: job.failures, uncounted: true });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { attemptsOf, DESTINATION, syncWorld, upTo } from '../../../test/support/sync-world.ts';
+import { sql } from '../../db/sql.ts';
 
 const error = (message: string, failure_type = 'system_error') => ({ type: 'ERROR', error: { message, failure_type } });
 
@@ -143,6 +144,34 @@ test('an attempt that dies keeps what it had committed, and the next goes on fro
     assert.equal((await world.state(connection)).streams?.[0]?.state, '{"id":20}');
   }
   assert.deepEqual(await world.ids(), upTo(20), 'no row is lost or doubled, although it is only appended');
+});
+
+test('between attempts a sync gives its place to others, keeps what it knows, and can be cancelled', async (t) => {
+  const world = await syncWorld(t, { firstBackoffMs: 3_600_000 });
+  const { core, actor, db } = world;
+  const connection = await world.connect({ steps: [{ trace: error('Busy') }] });
+  const isWaiting = (id: number) => async () => (await core.jobs.get(actor, id)).status === 'waiting';
+  const job = await core.syncs.sync(actor, connection.id);
+  await world.until('the job waits', isWaiting(job.id));
+  assert.ok((await core.jobs.get(actor, job.id)).availableAt.getTime() > Date.now() + 1_500_000);
+  assert.deepEqual(await world.workFolders(), []);
+  await assert.rejects(core.syncs.sync(actor, connection.id), { code: 'sync.already-running' });
+  await world.change(connection.source, { steps: [{ records: 2 }, { state: 's' }] as never });
+  await db.query(sql`update jobs set available_at = now() where id = ${job.id}`);
+  const ended = await world.end(job);
+  assert.deepEqual(
+    attemptsOf(ended).map(({ status, records }) => [status, records]),
+    [
+      ['failed', 0],
+      ['succeeded', 2],
+    ],
+  );
+  await world.change(connection.source, { steps: [{ trace: error('Busy') }] as never });
+  const second = await core.syncs.sync(actor, connection.id);
+  await world.until('the second waits', isWaiting(second.id));
+  await core.syncs.cancel(actor, second.id);
+  assert.equal((await world.end(second)).status, 'cancelled');
+  assert.deepEqual(await world.workFolders(), []);
 });
 
 test('rows of a long sync are committed with their state while it goes on', async (t) => {

@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection, ConnectionStream } from '../../core/components/connection-model.ts';
 import { CONNECTION_COMPONENT, streamKey } from '../../core/components/connection-model.ts';
 import type { ConnectorDefinition } from '../../core/components/connectors.ts';
@@ -8,7 +7,7 @@ import type { TableLoads } from '../../core/tables/table-loads.ts';
 import type { Transaction } from '../../db/database.ts';
 import type { Json } from '../../lib/json.ts';
 import { JobLog } from '../job-log.ts';
-import { type JobContext, StopReason } from '../kind.ts';
+import { type JobContext, StopReason, TryLater } from '../kind.ts';
 import { removeJobDirectory, rowPaths } from '../steps/work-dir.ts';
 import { type Attempt, retryDelayMs } from './attempts.ts';
 import { destinationCatalog, sourceCatalog } from './catalogs.ts';
@@ -71,7 +70,9 @@ export async function runSync(parts: SyncParts, ctx: JobContext): Promise<void> 
     await sync.log.flush();
     const isKilled = ctx.signal.reason instanceof StopReason && ctx.signal.reason.reason === 'killed';
     // Else it may be tried again, here or elsewhere: what is to be loaded lies in the folder.
-    if (isKilled) await removeJobDirectory(sync.jobsDirectory, ctx.job.id);
+    // Killed, nobody comes back for it; nor is there anything in it when all that was reached is committed, and then
+    // nobody would look for it if the job were killed while it waits.
+    if (isKilled || error instanceof TryLater) await removeJobDirectory(sync.jobsDirectory, ctx.job.id);
     throw error;
   }
   await sync.log.flush();
@@ -138,7 +139,8 @@ async function carryOut(sync: Sync): Promise<void> {
     }
     if (delayMs > 0) {
       log.info(`Trying again in ${Math.ceil(delayMs / 1000)} s.`);
-      await sleep(delayMs, undefined, { signal: ctx.signal }).catch(() => undefined);
+      // The attempts are kept with the job, whoever takes it then; others have its place until then.
+      throw new TryLater(delayMs);
     }
   }
 }

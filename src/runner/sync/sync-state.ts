@@ -1,5 +1,7 @@
 import { type ConnectionStream, streamKey } from '../../core/components/connection-model.ts';
-import type { StateParts } from './messages.ts';
+import type { Json } from '../../lib/json.ts';
+import { jsonElements, jsonMembers } from '../../lib/json-text.ts';
+import { member, type StateParts, textOf } from './messages.ts';
 
 /** `reading`: how the stream was read and written when it got to this state. */
 type StreamState = { name: string; namespace?: string | undefined; state: string; reading?: string | undefined };
@@ -65,6 +67,8 @@ export class SyncState {
       if (now === undefined || (reading !== undefined && reading !== now)) this.#streams.delete(key);
     }
     if (kept.length === 0) this.clear();
+    const configured = new Set(streams.map(({ stream }) => streamKey(stream)));
+    if (this.#global !== undefined) this.#global = withoutOthers(this.#global, configured);
   }
 
   clear(): void {
@@ -94,6 +98,23 @@ export class SyncState {
     }
     return this.#legacy;
   }
+}
+
+/** A global state without what it says of streams that are not synced any more: should they come back, all is read. */
+function withoutOthers(text: string, configured: ReadonlySet<string>): string {
+  const members = jsonMembers(text);
+  const entries = jsonElements(members?.get('stream_states') ?? '');
+  if (!members || !entries) return text;
+  const kept = entries.filter((entry) => {
+    const descriptor = JSON.parse(jsonMembers(entry)?.get('stream_descriptor') ?? 'null') as Json;
+    const name = textOf(member(descriptor, 'name'));
+    return (
+      name === undefined || configured.has(streamKey({ name, namespace: textOf(member(descriptor, 'namespace')) }))
+    );
+  });
+  if (kept.length === entries.length) return text;
+  members.set('stream_states', `[${kept.join(',')}]`);
+  return `{${[...members].map(([key, value]) => `${JSON.stringify(key)}:${value}`).join(',')}}`;
 }
 
 function readingOf({ sourceMode, destinationMode, cursorField, primaryKey }: ConnectionStream): string {
