@@ -17,7 +17,7 @@ import { requireReadableTable } from './table-exports.ts';
 import { CONFLICT_RETRIES, isLakeConflict, type TableJob } from './table-job.ts';
 import { requireFiles } from './table-loads.ts';
 import type { DeleteRowsInput } from './table-model.ts';
-import { touchTable } from './table-store.ts';
+import { findTable, touchTable } from './table-store.ts';
 
 export class RowDeletes {
   private readonly db: Database;
@@ -92,6 +92,8 @@ export class RowDeletes {
         throw tableErrors.lakeConflict('its new files were taken away');
       }
       const commit = await LakeCommit.begin(tx, work.actor.projectId);
+      const row = await findTable(tx, work.actor, input.tableId);
+      if (row?.lakeTableId !== table.id) throw tableErrors.lakeConflict('it was made anew');
       if (!(await touchTable(tx, work.actor, input.tableId, this.clock.now(), { imported: false }))) {
         throw tableErrors.lakeConflict('it was dropped');
       }

@@ -75,3 +75,32 @@ test('who may only read a bucket changes nothing in its tables', async (t) => {
   const reader = await tokenActor({ bucketPermissions: { 'in.c-main': 'read' } });
   await assert.rejects(tables.structure.alterLater(reader, ID, { act: 'drop-primary-key' }), { kind: 'forbidden' });
 });
+
+test('what meets on one table ends as if one had come after the other', async (t) => {
+  const { tables, actor, file, jobs, create, rows } = await structureWorld(t);
+  const wait = async (id: number) => (await jobs.awaitEnd(id, AbortSignal.timeout(60_000))).status;
+  for (let round = 0; round < 5; round++) {
+    const id = `in.c-main.race${round}`;
+    await create({ bucketId: 'in.c-main', name: `race${round}` }, 'id,v\n1,a\n');
+    const fileId = await file('id,v\n2,b\n');
+    const imports = [1, 2].map(() => tables.import(actor, id, { fileId, incremental: true }));
+    const started = Promise.all(imports);
+    // At once, past the line of jobs, in which they would never meet.
+    const [dropped] = await Promise.allSettled([
+      round % 2 === 0 ? tables.dropColumn(actor, id, 'v') : tables.drop(actor, id),
+      started,
+    ]);
+    const ends = await Promise.all((await started.catch(() => [])).map((job) => wait(job.id)));
+    assert.equal(dropped.status, 'fulfilled');
+    if (round % 2 === 1) {
+      await assert.rejects(tables.get(actor, id), { code: 'table.not-found' });
+      continue;
+    }
+    // A load that comes after the drop brings the column back, as a column the table does not know.
+    const { columns } = await tables.get(actor, id);
+    assert.deepEqual(ends, ['succeeded', 'succeeded']);
+    assert.equal((await rows(id)).length, 3);
+    assert.ok(columns.join() === 'id' || columns.join() === 'id,v', columns.join());
+    if (columns.length === 2) assert.ok((await rows(id)).includes('"1",""'));
+  }
+});
