@@ -19,6 +19,7 @@ import { isLoopback } from '../lib/loopback.ts';
 import { branchCreateKind } from '../runner/kinds/branch-create.ts';
 import { branchDeleteKind } from '../runner/kinds/branch-delete.ts';
 import { bucketDeleteKind } from '../runner/kinds/bucket-delete.ts';
+import { bucketSharingKind } from '../runner/kinds/bucket-sharing.ts';
 import { checkKind } from '../runner/kinds/check.ts';
 import { componentKind } from '../runner/kinds/component.ts';
 import { deprovisionKind } from '../runner/kinds/deprovision.ts';
@@ -102,6 +103,7 @@ export async function composeWorker(options: WorkerParts) {
       bucketDeleteKind(core.buckets),
       branchCreateKind(core.branches),
       branchDeleteKind(core.branches),
+      bucketSharingKind(core.buckets.sharing),
       provisionKind(core.workspaceJobs),
       deprovisionKind(core.workspaceJobs),
       workspaceLoadKind(core.workspaceTables),

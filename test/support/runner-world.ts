@@ -42,6 +42,7 @@ import { packageRoot } from '../../src/lib/package-root.ts';
 import { branchCreateKind } from '../../src/runner/kinds/branch-create.ts';
 import { branchDeleteKind } from '../../src/runner/kinds/branch-delete.ts';
 import { bucketDeleteKind } from '../../src/runner/kinds/bucket-delete.ts';
+import { bucketSharingKind } from '../../src/runner/kinds/bucket-sharing.ts';
 import { checkKind } from '../../src/runner/kinds/check.ts';
 import { componentKind } from '../../src/runner/kinds/component.ts';
 import { deprovisionKind } from '../../src/runner/kinds/deprovision.ts';
@@ -186,6 +187,7 @@ export async function runnerWorld(
         bucketDeleteKind(core.buckets),
         branchCreateKind(core.branches),
         branchDeleteKind(core.branches),
+        bucketSharingKind(core.buckets.sharing),
         componentKind(runner),
         provisionKind(core.workspaceJobs),
         deprovisionKind(core.workspaceJobs),

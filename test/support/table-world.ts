@@ -21,6 +21,7 @@ import { uuidv7 } from '../../src/lib/ids.ts';
 import { silentLogger } from '../../src/lib/logger.ts';
 import type { KindHandler } from '../../src/runner/kind.ts';
 import { bucketDeleteKind } from '../../src/runner/kinds/bucket-delete.ts';
+import { bucketSharingKind } from '../../src/runner/kinds/bucket-sharing.ts';
 import { rowsDeleteKind } from '../../src/runner/kinds/rows-delete.ts';
 import { snapshotKinds } from '../../src/runner/kinds/snapshot.ts';
 import { tableAlterKind } from '../../src/runner/kinds/table-alter.ts';
@@ -65,6 +66,7 @@ export async function tableWorld(t: TestContext) {
     tableDefineKind(tables.definitions),
     tableDropKind(tables),
     bucketDeleteKind(buckets),
+    bucketSharingKind(buckets.sharing),
     tableCompactKind(compactions),
     rowsDeleteKind(new RowDeletes(parts)),
   ];

@@ -148,6 +148,25 @@ export const MATRIX: Record<string, Call> = {
   [`GET ${storage}/buckets/:bucketId`]: { params: ({ bucketId }) => ({ bucketId }), query: () => 'include=columns' },
   [`PUT ${storage}/buckets/:bucketId`]: { params: ({ bucketId }) => ({ bucketId }), body: () => ({ color: 'red' }) },
   [`DELETE ${storage}/buckets/:bucketId`]: { params: ({ bucketId }) => ({ bucketId }), query: () => 'force=1' },
+  [`POST ${storage}/buckets/:bucketId/share-organization`]: { params: ({ bucketId }) => ({ bucketId }) },
+  [`POST ${storage}/buckets/:bucketId/share-organization-project`]: { params: ({ bucketId }) => ({ bucketId }) },
+  [`POST ${storage}/buckets/:bucketId/share-to-projects`]: {
+    params: ({ bucketId }) => ({ bucketId }),
+    body: () => ({ targetProjectIds: [1] }),
+  },
+  [`POST ${storage}/buckets/:bucketId/share-to-users`]: {
+    params: ({ bucketId }) => ({ bucketId }),
+    body: () => ({ targetUsers: [1] }),
+  },
+  [`PUT ${storage}/buckets/:bucketId/share`]: {
+    params: ({ bucketId }) => ({ bucketId }),
+    body: () => ({ sharing: 'organization' }),
+  },
+  [`DELETE ${storage}/buckets/:bucketId/share`]: { params: ({ bucketId }) => ({ bucketId }) },
+  [`DELETE ${storage}/buckets/:bucketId/links/:projectId`]: {
+    params: ({ bucketId }) => ({ bucketId, projectId: '1' }),
+  },
+  [`GET ${storage}/shared-buckets`]: none,
   [`GET ${storage}/buckets/:bucketId/tables`]: { params: ({ bucketId }) => ({ bucketId }) },
   [`GET ${storage}/buckets/:bucketId/events`]: { params: ({ bucketId }) => ({ bucketId }) },
   // Answers 202 for any bucket, as the original does: whether it is there shows when the job runs.

@@ -38,6 +38,17 @@ export function canReadAllBuckets(actor: Actor): boolean {
   return isReader(actor) || canCreateBucket(actor);
 }
 
+/** Open buckets to other projects, and see what these have opened: those who are more than guests here. */
+export function canShareBuckets(actor: Actor): boolean {
+  const role = actor.token.person?.role;
+  return actor.token.isMaster && role !== 'guest' && role !== 'readOnly';
+}
+
+/** Make buckets that show another project's tables. */
+export function canLinkBuckets(actor: Actor): boolean {
+  return canCreateBucket(actor) || canShareBuckets(actor);
+}
+
 /** Read configurations of a component. */
 export function canReadComponent(actor: Actor, componentId: string): boolean {
   if (actor.token.isMaster || actor.token.canManageBuckets) return actor.token.person?.role !== 'share';

@@ -32,6 +32,7 @@ export const JOB_KINDS = {
   'snapshot-delete': { lane: 'storage', handBack: 'restart' },
   'snapshot-restore': { lane: 'storage', handBack: 'restart' },
   'table-compact': { lane: 'storage', handBack: 'restart' },
+  'bucket-sharing': { lane: 'storage', handBack: 'restart' },
   'bucket-delete': { lane: 'storage', handBack: 'restart' },
   'rows-delete': { lane: 'storage', handBack: 'restart' },
   'branch-create': { lane: 'storage', handBack: 'restart' },

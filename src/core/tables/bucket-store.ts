@@ -1,9 +1,22 @@
 import type { Db } from '../../db/database.ts';
 import { sql } from '../../db/sql.ts';
-import type { Bucket, Stage } from './table-model.ts';
+import type { Bucket, SharingType, Stage } from './table-model.ts';
 
 /** A bucket without what the lake knows of its tables. */
-export type BucketRow = Omit<Bucket, 'tablesCount' | 'rowsCount' | 'dataSizeBytes'> & { lakeSchemaId: number };
+export type BucketRow = Omit<Bucket, 'tablesCount' | 'rowsCount' | 'dataSizeBytes' | 'share' | 'source'> & {
+  /** Undefined for a linked one: it has no place in this lake. */
+  lakeSchemaId: number | undefined;
+  shared?: SharedRow | undefined;
+};
+
+/** To whom a bucket is open, by number. */
+export type SharedRow = {
+  type: SharingType;
+  projectIds: number[];
+  personIds: number[];
+  by: { id: number; name: string };
+  at: Date;
+};
 
 type Row = {
   id: string;
@@ -15,7 +28,12 @@ type Row = {
   description: string;
   backend: string | null;
   color: string | null;
-  lake_schema_id: number;
+  lake_schema_id: number | null;
+  sharing: SharingType | null;
+  shared_with_projects: number[];
+  shared_with_persons: number[];
+  shared_by: { id: number; name: string } | null;
+  shared_at: Date | null;
   created_at: Date;
   updated_at: Date | null;
   changed_at: Date | null;
@@ -32,7 +50,17 @@ function toBucketRow(row: Row): BucketRow {
     description: row.description,
     backend: row.backend ?? undefined,
     color: row.color ?? undefined,
-    lakeSchemaId: row.lake_schema_id,
+    lakeSchemaId: row.lake_schema_id ?? undefined,
+    shared:
+      row.sharing === null || row.shared_by === null || row.shared_at === null
+        ? undefined
+        : {
+            type: row.sharing,
+            projectIds: row.shared_with_projects,
+            personIds: row.shared_with_persons,
+            by: row.shared_by,
+            at: row.shared_at,
+          },
     createdAt: row.created_at,
     updatedAt: row.updated_at ?? undefined,
     changedAt: row.changed_at ?? undefined,
@@ -80,7 +108,7 @@ export async function insertBucket(db: Db, bucket: BucketRow): Promise<void> {
     insert into buckets (project_id, branch_id, id, stage, name, display_name, description, backend, color,
       lake_schema_id, created_at)
     values (${bucket.projectId}, ${bucket.branchId}, ${bucket.id}, ${bucket.stage}, ${bucket.name}, ${bucket.displayName},
-      ${bucket.description}, ${bucket.backend ?? null}, ${bucket.color ?? null}, ${bucket.lakeSchemaId}, ${bucket.createdAt})`);
+      ${bucket.description}, ${bucket.backend ?? null}, ${bucket.color ?? null}, ${bucket.lakeSchemaId ?? null}, ${bucket.createdAt})`);
 }
 
 export async function updateBucket(db: Db, bucket: BucketRow): Promise<void> {

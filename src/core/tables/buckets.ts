@@ -7,6 +7,8 @@ import { canReadBucket } from '../identity/permissions.ts';
 import type { Job } from '../jobs/job-model.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import { requireBucketCreation, requireBucketRight } from './bucket-rights.ts';
+import { BucketSharing } from './bucket-sharing.ts';
+import { listLinkedTables, listLinks } from './bucket-sharing-store.ts';
 import {
   type BucketRow,
   deleteBucket,
@@ -24,7 +26,7 @@ import { deleteMetadataOfBucket, listBucketsMadeBy } from './object-metadata-sto
 import { findOverview, type LakeTotals } from './overview-store.ts';
 import { tableErrors } from './table-errors.ts';
 import type { Bucket, NewBucket, Stage } from './table-model.ts';
-import { listTables, type TableRow } from './table-store.ts';
+import { listTables } from './table-store.ts';
 
 export const STAGES: readonly Stage[] = ['in', 'out', 'sys'];
 
@@ -32,6 +34,8 @@ const MAX_KNOWN_TOTALS = 10_000;
 
 /** Buckets hold tables, and rights are given by bucket. In the lake each is a schema. */
 export class Buckets {
+  /** Opening buckets to other projects, and linking theirs. */
+  readonly sharing: BucketSharing;
   private readonly db: Database;
   private readonly events: Events;
   private readonly jobs: Jobs;
@@ -51,6 +55,7 @@ export class Buckets {
   );
 
   constructor(parts: { db: Database; events: Events; jobs: Jobs; clock: Clock }) {
+    this.sharing = new BucketSharing(parts);
     this.db = parts.db;
     this.events = parts.events;
     this.jobs = parts.jobs;
@@ -115,8 +120,7 @@ export class Buckets {
     const buckets = await listBuckets(this.db, actor);
     const readable = buckets.filter((bucket) => canReadBucket(actor, bucket.id));
     if (readable.length === 0) return [];
-    const sizes = await this.sizes(actor, await listTables(this.db, actor));
-    return readable.map((bucket) => withTables(bucket, sizes.get(bucket.id) ?? []));
+    return this.describe(actor, readable);
   }
 
   /** Ids of the buckets the actor may read, and how much the whole project holds: cheap enough for every request. */
@@ -133,8 +137,8 @@ export class Buckets {
     requireBucketRight(actor, id, 'read');
     const bucket = await findBucket(this.db, actor, id);
     if (bucket === undefined) throw tableErrors.bucketNotFound(id, actor.projectId);
-    const sizes = await this.sizes(actor, await listTables(this.db, actor, id));
-    return withTables(bucket, sizes.get(id) ?? []);
+    const [described] = await this.describe(actor, [bucket]);
+    return described as Bucket;
   }
 
   /** Changes what is given; null takes a color away. */
@@ -193,11 +197,13 @@ export class Buckets {
     if (bucket === undefined) throw tableErrors.bucketNotFound(id, actor.projectId);
     const tables = await listTables(tx, actor, id);
     if (tables.length > 0 && !options.force) throw tableErrors.bucketNotEmpty(tables.length);
-    await commit.dropSchema(bucket.lakeSchemaId);
+    if ((await listLinks(tx, actor, [id])).size > 0) throw tableErrors.bucketLinked();
+    if (bucket.lakeSchemaId !== undefined) await commit.dropSchema(bucket.lakeSchemaId);
     await deleteBucket(tx, actor, id);
     // After it: whoever was describing the bucket or a table of it at that moment has ended then.
     await deleteMetadataOfBucket(tx, actor, id);
-    await commit.finish({ author: actor.token.description, message: `Delete bucket ${id}` });
+    if (bucket.lakeSchemaId !== undefined)
+      await commit.finish({ author: actor.token.description, message: `Delete bucket ${id}` });
     for (const table of tables) {
       await this.events.append(
         tx,
@@ -223,29 +229,62 @@ export class Buckets {
     }
   }
 
-  private async sizes(actor: Place, tables: readonly TableRow[]): Promise<Map<string, Size[]>> {
+  /** Buckets of one branch with the tables in them and what is shared. */
+  private async describe(place: Place, rows: readonly BucketRow[]): Promise<Bucket[]> {
+    const [sizes, sharing] = await Promise.all([
+      this.sizes(place, rows.length === 1 ? rows[0]?.id : undefined),
+      this.sharing.describe(place, rows),
+    ]);
+    return rows.map((row) => ({ ...withTables(row, sizes.get(row.id) ?? []), ...sharing.get(row.id) }));
+  }
+
+  /** Of the tables of all buckets, or of one; those of a linked bucket are in the lake of another project. */
+  private async sizes(place: Place, bucketId: string | undefined): Promise<Map<string, Size[]>> {
+    const own = (await listTables(this.db, place, bucketId)).map((row) => ({ row, bucketId: row.bucketId }));
+    const tables = [...own, ...(await listLinkedTables(this.db, place, bucketId))];
     const byBucket = new Map<string, Size[]>();
-    if (tables.length === 0) return byBucket;
-    const summaries = await listLakeTables(this.db, actor.projectId, {
-      tableIds: tables.map((table) => table.lakeTableId),
-      columns: false,
-    });
-    const byTable = new Map(summaries.map((summary) => [summary.tableId, summary]));
-    for (const table of tables) {
-      const summary = byTable.get(table.lakeTableId);
-      if (summary === undefined) continue;
-      const sizes = byBucket.get(table.bucketId);
-      if (sizes) sizes.push(summary);
-      else byBucket.set(table.bucketId, [summary]);
+    for (const projectId of new Set(tables.map(({ row }) => row.projectId))) {
+      const ofProject = tables.filter(({ row }) => row.projectId === projectId);
+      const tableIds = ofProject.map(({ row }) => row.lakeTableId);
+      const summaries = await listLakeTables(this.db, projectId, { tableIds, columns: false });
+      const byTable = new Map(summaries.map((summary) => [summary.tableId, summary]));
+      for (const table of ofProject) {
+        const summary = byTable.get(table.row.lakeTableId);
+        if (summary === undefined) continue;
+        const sizes = byBucket.get(table.bucketId);
+        if (sizes) sizes.push(summary);
+        else byBucket.set(table.bucketId, [summary]);
+      }
     }
     return byBucket;
   }
+
+  /** What other projects have opened to the actor's, with their tables' names. */
+  async listShared(actor: Actor): Promise<{ bucket: Bucket; projectName: string; tables: SharedTable[] }[]> {
+    const linkable = await this.sharing.listLinkable(actor);
+    const shared: { bucket: Bucket; projectName: string; tables: SharedTable[] }[] = [];
+    for (const { projectId, storageBranchId, id, projectName } of linkable) {
+      const place = { projectId, storageBranchId };
+      const row = await findBucket(this.db, place, id);
+      const [bucket] = row ? await this.describe(place, [row]) : [];
+      if (!bucket) continue;
+      const tables = (await listTables(this.db, place, id)).map((table) => ({
+        id: table.id,
+        name: table.name,
+        displayName: table.displayName,
+      }));
+      shared.push({ bucket, projectName, tables });
+    }
+    return shared;
+  }
 }
+
+export type SharedTable = { id: string; name: string; displayName: string };
 
 type Size = { rowsCount: number; sizeBytes: number };
 
 function withTables(row: BucketRow, tables: readonly Size[]): Bucket {
-  const { lakeSchemaId: _, ...bucket } = row;
+  const { lakeSchemaId: _, shared: __, ...bucket } = row;
   return {
     ...bucket,
     tablesCount: tables.length,

@@ -89,8 +89,11 @@ export class TableDefinitions {
     const plan = planDefinedTable(input);
     const bucket = await findBucket(tx, actor, bucketId);
     const uuid = uuidv7();
-    const place = bucket && (await newTableLocation(tx, actor.projectId, bucket.lakeSchemaId, name, uuid));
-    if (place === undefined) throw tableErrors.bucketNotFound(bucketId, actor.projectId);
+    const schemaId = bucket?.lakeSchemaId;
+    if (bucket && schemaId === undefined) throw tableErrors.bucketReadOnly(bucketId);
+    const place =
+      schemaId === undefined ? undefined : await newTableLocation(tx, actor.projectId, schemaId, name, uuid);
+    if (place === undefined || schemaId === undefined) throw tableErrors.bucketNotFound(bucketId, actor.projectId);
     const definitions = plan.newColumns.flatMap(({ id, name: column, definition }) =>
       definition === undefined ? [] : [{ id, column, definition }],
     );
@@ -110,7 +113,7 @@ export class TableDefinitions {
       importedAt: undefined,
       changedAt: undefined,
     };
-    await createTable(tx, actor, row, { ...place, uuid, schemaId: bucket?.lakeSchemaId ?? 0 }, plan, NO_ROWS);
+    await createTable(tx, actor, row, { ...place, uuid, schemaId }, plan, NO_ROWS);
     if (isTyped) {
       const types = new Map(definitions.map(({ column, definition }) => [column, definition]));
       const item = { key: 'KBC.dataTypesEnabled', value: 'true' };

@@ -14,6 +14,36 @@ export const tableErrors = {
       'bucket.not-empty',
       `Only empty buckets can be deleted. There are ${tables} tables in the bucket.`,
     ),
+  bucketReadOnly: (id: string) =>
+    new AppError(
+      'forbidden',
+      'bucket.read-only',
+      `The bucket "${id}" is linked from another project and is read-only.`,
+    ),
+  bucketNotShared: (id: string) => new AppError('invalid', 'bucket.not-shared', `The bucket ${id} is not shared.`),
+  bucketLinked: () =>
+    new AppError('invalid', 'bucket.already-linked', 'The bucket is already linked in other projects.'),
+  bucketLinkedTwice: (id: string) =>
+    new AppError('invalid', 'bucket.already-linked', `The bucket is already linked in this project as "${id}".`),
+  linkForbidden: () => new AppError('forbidden', 'access.denied', 'You do not have permission to link this bucket.'),
+  linkNotFound: (projectId: number) =>
+    new AppError('not-found', 'bucket.link-not-found', `There is no linked bucket in project "${projectId}"`),
+  linkedBucketNotShareable: () =>
+    new AppError('invalid', 'bucket.invalid', 'A linked bucket cannot be shared: its owner shares it.'),
+  branchBucketNotShareable: () =>
+    new AppError('invalid', 'bucket.invalid', 'Sharing Dev/Branch buckets is not supported yet.'),
+  shareProjectsForeign: (ids: readonly number[]) =>
+    new AppError(
+      'invalid',
+      'bucket.share-projects-foreign',
+      `TargetProjectIds "${JSON.stringify(ids)}" are not part of organization.`,
+    ),
+  sharePersonsForeign: (whom: readonly (number | string)[]) =>
+    new AppError(
+      'invalid',
+      'bucket.share-persons-foreign',
+      `Admins "${JSON.stringify(whom)}" are not part of organization.`,
+    ),
   invalidBucket: (message: string) => new AppError('invalid', 'bucket.invalid', message),
 
   tableNotFound: (name: string, bucketId: string, projectId: number) =>

@@ -1,7 +1,7 @@
 /** Carries out exports: jobs of the kind table-export, whose result is a stored file of one slice. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import type { Database } from '../../db/database.ts';
+import type { Database, Db } from '../../db/database.ts';
 import type { Engine, EngineTables } from '../../drivers/engines/contract.ts';
 import { AppError } from '../errors.ts';
 import { type Events, eventFor } from '../events/events.ts';
@@ -9,6 +9,8 @@ import { EXPORT_MAX_AGE_DAYS } from '../files/file-model.ts';
 import type { Files } from '../files/files.ts';
 import type { Actor } from '../identity/actor.ts';
 import { requireBucketRight } from './bucket-rights.ts';
+import { findLinkedTable, type ReadableTable } from './bucket-sharing-store.ts';
+import type { Place } from './bucket-store.ts';
 import { findCachedExport, upsertCachedExport } from './export-cache-store.ts';
 import { findLakeTable, type LakeTable, toTableVersion } from './lake-store.ts';
 import { splitTableId, TIMESTAMP_COLUMN } from './names.ts';
@@ -53,7 +55,12 @@ export class TableExports {
     const key = {
       projectId: work.actor.projectId,
       lakeTableId: table.id,
-      versionHash: hashOf([table.columns, table.files.map((file) => [file.id, file.deleteFile?.id ?? null])]),
+      // Another project's table may have the same numbers.
+      versionHash: hashOf([
+        table.projectId,
+        table.columns,
+        table.files.map((file) => [file.id, file.deleteFile?.id ?? null]),
+      ]),
       parametersHash: hashOf(input),
     };
     const cached = await this.findCached(work.actor, key);
@@ -142,10 +149,18 @@ export async function requireReadableTable(db: Database, actor: Actor, tableId: 
   const id = splitTableId(tableId);
   if (id === undefined) throw tableErrors.tableIdNotFound(tableId, actor.projectId);
   requireBucketRight(actor, id.bucketId, 'read');
-  const row = await findTable(db, actor, tableId);
-  const table = row && (await findLakeTable(db, actor.projectId, row.lakeTableId));
+  const found = await findReadable(db, actor, tableId);
+  const table = found && (await findLakeTable(db, found.row.projectId, found.row.lakeTableId));
   if (table === undefined) throw tableErrors.tableNotFound(id.name, id.bucketId, actor.projectId);
   return table;
+}
+
+/** A table of the project's own, or of a bucket it has linked. */
+export async function findReadable(db: Db, place: Place, tableId: string): Promise<ReadableTable | undefined> {
+  const id = splitTableId(tableId);
+  if (id === undefined) return undefined;
+  const row = await findTable(db, place, tableId);
+  return row ? { row, id: row.id, bucketId: row.bucketId } : findLinkedTable(db, place, id.bucketId, id.name);
 }
 
 /** What the engine has to know to read these rows. */

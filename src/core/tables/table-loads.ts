@@ -240,10 +240,12 @@ export class TableLoads {
     if (input.create === null) throw tableErrors.tableNotFound(id.name, id.bucketId, actor.projectId);
     const bucket = await findBucket(this.db, actor, id.bucketId);
     if (bucket === undefined) throw tableErrors.bucketNotFound(id.bucketId, actor.projectId);
+    const { lakeSchemaId: schemaId } = bucket;
+    if (schemaId === undefined) throw tableErrors.bucketReadOnly(id.bucketId);
     const uuid = uuidv7();
-    const place = await newTableLocation(this.db, actor.projectId, bucket.lakeSchemaId, id.name, uuid);
+    const place = await newTableLocation(this.db, actor.projectId, schemaId, id.name, uuid);
     if (place === undefined) throw tableErrors.bucketNotFound(id.bucketId, actor.projectId);
-    return { isNew: true, ...id, schemaId: bucket.lakeSchemaId, uuid, ...place };
+    return { isNew: true, ...id, schemaId, uuid, ...place };
   }
 
   private async plan(input: LoadInput, source: OpenSource, target: Target): Promise<LoadPlan> {

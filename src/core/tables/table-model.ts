@@ -3,6 +3,35 @@ import type { ColumnDefinition } from './column-types.ts';
 
 export type Stage = 'in' | 'out' | 'sys';
 
+export type SharingType = 'organization' | 'organization-project' | 'specific-projects' | 'specific-users';
+
+/** A bucket of another project that shows the tables of a shared one. */
+export type BucketLink = {
+  bucketId: string;
+  branchId: number;
+  createdAt: Date;
+  project: { id: number; name: string };
+};
+
+export type BucketShare = {
+  type: SharingType;
+  by: { id: number; name: string };
+  at: Date;
+  projects: { id: number; name: string }[];
+  persons: { id: number; name: string; email: string }[];
+  links: BucketLink[];
+};
+
+/** The shared bucket of another project whose tables a linked one shows. */
+export type BucketSource = {
+  project: { id: number; name: string };
+  bucketId: string;
+  name: string;
+  displayName: string;
+  description: string;
+  sharing: SharingType | undefined;
+};
+
 export type Bucket = {
   /** `<stage>.<name>`. */
   id: string;
@@ -23,6 +52,10 @@ export type Bucket = {
   tablesCount: number;
   rowsCount: number;
   dataSizeBytes: number;
+  /** Undefined: nobody else may link it. */
+  share?: BucketShare | undefined;
+  /** Set for one that is linked: its tables are another project's, and can only be read. */
+  source?: BucketSource | undefined;
 };
 
 export type NewBucket = {
@@ -50,6 +83,8 @@ export type Table = {
   importedAt: Date | undefined;
   /** Last change of rows or structure. */
   changedAt: Date | undefined;
+  /** Set for one of a linked bucket: the table it is, in the project that owns it. */
+  source?: { projectId: number; projectName: string; tableId: string } | undefined;
   rowsCount: number;
   dataSizeBytes: number;
 };

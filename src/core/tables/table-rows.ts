@@ -10,7 +10,7 @@ import type { Place } from './bucket-store.ts';
 import { findLakeTable, type LakeFile, type LakeTable, rowsOf, toTableVersion, userColumns } from './lake-store.ts';
 import { splitTableId, TIMESTAMP_COLUMN } from './names.ts';
 import { tableErrors } from './table-errors.ts';
-import { findTable } from './table-store.ts';
+import { findReadable } from './table-exports.ts';
 
 const MAX_PAGE_BYTES = 16 * 1024 * 1024;
 
@@ -58,8 +58,8 @@ export class TableRows {
 
   /** The newest version; undefined when there is no such table. */
   async open(place: Place, tableId: string): Promise<OpenTable | undefined> {
-    const row = await findTable(this.#db, place, tableId);
-    const table = row && (await findLakeTable(this.#db, place.projectId, row.lakeTableId));
+    const found = await findReadable(this.#db, place, tableId);
+    const table = found && (await findLakeTable(this.#db, found.row.projectId, found.row.lakeTableId));
     return table && openTable(table);
   }
 

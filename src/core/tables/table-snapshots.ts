@@ -225,6 +225,7 @@ export class TableSnapshots {
     if (await findTable(this.#db, actor, tableId)) throw tableErrors.tableExists(name, bucketId);
     const uuid = uuidv7();
     const schemaId = bucket.lakeSchemaId;
+    if (schemaId === undefined) throw tableErrors.bucketReadOnly(bucketId);
     const place = await newTableLocation(this.#db, actor.projectId, schemaId, name, uuid);
     if (place === undefined) throw tableErrors.bucketNotFound(bucketId, actor.projectId);
     await this.#copy(work, place.directory, async (staged) => {

@@ -38,7 +38,7 @@ type Row = {
   changed_at: Date | null;
 };
 
-function toTableRow(row: Row): TableRow {
+export function toTableRow(row: Row): TableRow {
   return {
     projectId: row.project_id,
     branchId: row.branch_id,

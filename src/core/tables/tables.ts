@@ -8,6 +8,7 @@ import { canReadBucket } from '../identity/permissions.ts';
 import type { Job } from '../jobs/job-model.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import { requireBucketRight } from './bucket-rights.ts';
+import { findLinkedTable, listLinkedTables, type ReadableTable } from './bucket-sharing-store.ts';
 import { findBucket } from './bucket-store.ts';
 import { LakeCommit } from './lake-commit-store.ts';
 import { type LakeTableSummary, listLakeTables, newTableLocation, toTableVersion, userColumns } from './lake-store.ts';
@@ -18,7 +19,7 @@ import { resolveColumns, resolveFilter, resolveOrder } from './row-selection.ts'
 import { Staging } from './staging.ts';
 import { TableDefinitions } from './table-definitions.ts';
 import { tableErrors } from './table-errors.ts';
-import { requireReadableTable, toExportInput, toReadRequest } from './table-exports.ts';
+import { findReadable, requireReadableTable, toExportInput, toReadRequest } from './table-exports.ts';
 import { lockKeyOf, tableEvent } from './table-facts.ts';
 import { toJson } from './table-job.ts';
 import { createTable } from './table-loads.ts';
@@ -79,34 +80,48 @@ export class Tables {
 
   /** Tables of all buckets the actor may read, by id. */
   async list(actor: Actor): Promise<Table[]> {
-    const rows = (await listTables(this.db, actor)).filter((row) => canReadBucket(actor, row.bucketId));
-    return this.withLake(actor, rows);
+    const tables = (await this.readable(actor)).filter(({ bucketId }) => canReadBucket(actor, bucketId));
+    return this.withLake(tables);
   }
 
   async listByBucket(actor: Actor, bucketId: string): Promise<Table[]> {
     requireBucketRight(actor, bucketId, 'read');
     if (!(await findBucket(this.db, actor, bucketId))) throw tableErrors.bucketNotFound(bucketId, actor.projectId);
-    return this.withLake(actor, await listTables(this.db, actor, bucketId));
+    return this.withLake(await this.readable(actor, bucketId));
   }
 
   async get(actor: Actor, id: string): Promise<Table> {
     const { bucketId, name } = requireTableId(actor, id);
     requireBucketRight(actor, bucketId, 'read');
-    const row = await findTable(this.db, actor, id);
-    const [table] = row ? await this.withLake(actor, [row]) : [];
+    const found = await findReadable(this.db, actor, id);
+    const [table] = found ? await this.withLake([found]) : [];
     if (table === undefined) throw tableErrors.tableNotFound(name, bucketId, actor.projectId);
     return table;
   }
 
-  private async withLake(actor: Actor, rows: readonly TableRow[]): Promise<Table[]> {
-    if (rows.length === 0) return [];
-    const tableIds = rows.map((row) => row.lakeTableId);
-    const summaries = await listLakeTables(this.db, actor.projectId, { tableIds, columns: true });
-    const byId = new Map(summaries.map((summary) => [summary.tableId, summary]));
-    return rows.flatMap((row) => {
-      const summary = byId.get(row.lakeTableId);
+  /** Those of the project's own and those of the buckets it has linked, by id. */
+  private async readable(actor: Actor, bucketId?: string): Promise<ReadableTable[]> {
+    const own = (await listTables(this.db, actor, bucketId)).map((row) => ({
+      row,
+      id: row.id,
+      bucketId: row.bucketId,
+    }));
+    const linked = await listLinkedTables(this.db, actor, bucketId);
+    if (linked.length === 0) return own;
+    return [...own, ...linked].sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  private async withLake(tables: readonly ReadableTable[]): Promise<Table[]> {
+    const summaries = new Map<string, LakeTableSummary>();
+    for (const projectId of new Set(tables.map(({ row }) => row.projectId))) {
+      const tableIds = tables.flatMap(({ row }) => (row.projectId === projectId ? [row.lakeTableId] : []));
+      for (const summary of await listLakeTables(this.db, projectId, { tableIds, columns: true }))
+        summaries.set(`${projectId} ${summary.tableId}`, summary);
+    }
+    return tables.flatMap((table) => {
+      const summary = summaries.get(`${table.row.projectId} ${table.row.lakeTableId}`);
       // A stock client may have dropped it in the lake.
-      return summary === undefined ? [] : [toTable(row, summary)];
+      return summary === undefined ? [] : [toTable(table, summary)];
     });
   }
 
@@ -126,6 +141,8 @@ export class Tables {
   async createFrom(actor: Actor, table: NewTable, source: ImportSource, csv: CsvOptions = {}): Promise<Job> {
     requireNames(table);
     requireBucketRight(actor, table.bucketId, 'write');
+    const bucket = await findBucket(this.db, actor, table.bucketId);
+    if (bucket && bucket.lakeSchemaId === undefined) throw tableErrors.bucketReadOnly(table.bucketId);
     const tableId = `${table.bucketId}.${table.name}`;
     const input: LoadInput = {
       tableId,
@@ -255,7 +272,11 @@ export class Tables {
   ): AsyncGenerator<(string | null)[][]> {
     const lake = await requireReadableTable(this.db, actor, tableId);
     const { columns, filter } = toReadRequest(lake, options);
-    yield* readBatches(this.engine, openTable(lake), { ...options, columns, filter }, signal);
+    for await (const batch of readBatches(this.engine, openTable(lake), { ...options, columns, filter }, signal)) {
+      // Another project's rows are shown only as long as the link is there.
+      if (lake.projectId !== actor.projectId) await requireReadableTable(this.db, actor, tableId);
+      yield batch;
+    }
   }
 
   /**
@@ -309,6 +330,7 @@ export class Tables {
     const commit = await LakeCommit.begin(tx, actor.projectId);
     if (!(await findBucket(tx, actor, bucketId))) throw tableErrors.bucketNotFound(bucketId, actor.projectId);
     const row = await findTable(tx, actor, tableId);
+    if (!row && (await findLinkedTable(tx, actor, bucketId, name))) throw tableErrors.bucketReadOnly(bucketId);
     if (row === undefined) throw tableErrors.tableNotFound(name, bucketId, actor.projectId);
     await commit.dropTables([row.lakeTableId]);
     await deleteTable(tx, actor, tableId);
@@ -369,7 +391,7 @@ export class Tables {
   ): Promise<Job> {
     const { bucketId } = requireTableId(actor, tableId);
     const table = await requireReadableTable(this.db, actor, tableId);
-    requireBucketRight(actor, bucketId, 'write');
+    await this.requireTable(actor, tableId);
     const filter = resolveFilter(table, selection, tableErrors.deleteFilterColumnUnknown);
     if (filter === undefined && !selection.allowTruncate) throw tableErrors.unintendedTruncation();
     const input: DeleteRowsInput = {
@@ -391,8 +413,9 @@ export class Tables {
     const { bucketId, name } = requireTableId(actor, tableId);
     requireBucketRight(actor, bucketId, 'write');
     const row = await findTable(this.db, actor, tableId);
-    if (row === undefined) throw tableErrors.tableNotFound(name, bucketId, actor.projectId);
-    return row;
+    if (row !== undefined) return row;
+    if (await findLinkedTable(this.db, actor, bucketId, name)) throw tableErrors.bucketReadOnly(bucketId);
+    throw tableErrors.tableNotFound(name, bucketId, actor.projectId);
   }
 }
 
@@ -413,11 +436,12 @@ function requireLimit(limit: number | undefined): void {
   }
 }
 
-function toTable(row: TableRow, summary: LakeTableSummary): Table {
+function toTable({ row, id, bucketId, owner }: ReadableTable, summary: LakeTableSummary): Table {
   const nameOf = new Map(summary.columns.map((column) => [column.id, column.name]));
   return {
-    id: row.id,
-    bucketId: row.bucketId,
+    id,
+    bucketId,
+    ...(owner && { source: { projectId: owner.id, projectName: owner.name, tableId: row.id } }),
     name: row.name,
     displayName: row.displayName,
     description: row.description,

@@ -110,9 +110,13 @@ export async function countTriggers(db: Db, projectId: number): Promise<number> 
 }
 
 /** Those of the given tables that are there. */
-export async function listKnownTables(db: Db, place: Place, tableIds: string[]): Promise<string[]> {
+export async function listKnownTables(
+  db: Db,
+  place: { projectId: number; storageBranchId: number },
+  tableIds: string[],
+): Promise<string[]> {
   const rows = await db.query<{ id: string }>(sql`
-    select id from tables where project_id = ${place.projectId} and branch_id = ${place.branchId}
+    select id from tables where project_id = ${place.projectId} and branch_id = ${place.storageBranchId}
       and id = any(${tableIds})`);
   return rows.map(({ id }) => id);
 }

@@ -69,6 +69,12 @@ export const KEBOOLA_CODES: Record<string, { code: string; status?: number }> = 
   'bucket.not-found': { code: 'storage.buckets.notFound' },
   'bucket.already-exists': { code: 'storage.buckets.alreadyExists' },
   'bucket.invalid': { code: 'storage.buckets.validation' },
+  'bucket.read-only': { code: 'accessDenied' },
+  'bucket.not-shared': { code: 'storage.bucket.notShared' },
+  'bucket.already-linked': { code: 'storage.buckets.alreadyLinked' },
+  'bucket.link-not-found': { code: 'notFound' },
+  'bucket.share-projects-foreign': { code: 'storage.buckets.targetProjectIdsAreNotPartOfOrganization', status: 422 },
+  'bucket.share-persons-foreign': { code: 'storage.buckets.targetAdminsAreNotPartOfOrganization', status: 422 },
   'bucket.not-empty': { code: 'buckets.deleteNotEmpty' },
 
   'snapshot.not-found': { code: 'storage.snapshots.notFound' },

@@ -15,6 +15,7 @@ import { registerQueueRoutes } from './queue/job-routes.ts';
 import { SERVICES, type Service } from './services.ts';
 import { registerBranchRoutes } from './storage/branch-routes.ts';
 import { registerBucketRoutes } from './storage/bucket-routes.ts';
+import { registerBucketSharingRoutes } from './storage/bucket-sharing-routes.ts';
 import { registerComponentRoutes } from './storage/component-routes.ts';
 import { registerConfigurationMetadataRoutes } from './storage/configuration-metadata-routes.ts';
 import { registerConfigurationRoutes } from './storage/configuration-routes.ts';
@@ -47,6 +48,7 @@ const STORAGE_ROUTES: readonly Register[] = [
   registerTicketRoutes,
   registerBranchRoutes,
   registerBucketRoutes,
+  registerBucketSharingRoutes,
   registerTableRoutes,
   registerTableStructureRoutes,
   registerSnapshotRoutes,

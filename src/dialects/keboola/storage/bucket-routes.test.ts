@@ -73,10 +73,10 @@ test('buckets live and die as the original answers', async (t) => {
     ['bad backend', ['POST', 'buckets', { name: 'x', backend: 'oracle' }], 400, ['backend']],
     ['a backend of its own', ['POST', 'buckets', { name: 'rs', backend: 'redshift' }], 201, ['"backend":"redshift"']],
     [
-      'linked',
+      'a link to what nobody has shared',
       ['POST', 'buckets', { name: 'x', sourceProjectId: 1, sourceBucketId: 'in.c-x' }],
-      501,
-      ['"Not implemented"'],
+      403,
+      ['do not have permission to link'],
     ],
     ['listed', ['GET', 'buckets'], 200, ['"id":"in.c-main"', 'buckets/in.c-main/tables"'], ['"metadata"']],
     ['listed with metadata', ['GET', 'buckets?include=metadata'], 200, ['"metadata":[]']],

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { errors } from '../../../core/errors.ts';
+import { toBucketName } from '../../../core/tables/names.ts';
 import type { Bucket } from '../../../core/tables/table-model.ts';
 import type { KeboolaApp, KeboolaDeps } from '../deps.ts';
 import { toKeboolaBucket } from './bucket-shape.ts';
@@ -29,7 +30,8 @@ const NewBucketBody = Type.Object(
       ]),
     ),
     color: Type.Optional(Type.String()),
-    sourceProjectId: Type.Optional(Type.Unknown({ description: 'links a shared bucket; not built' })),
+    sourceProjectId: Type.Optional(Type.Integer({ description: 'with sourceBucketId: links a shared bucket' })),
+    sourceBucketId: Type.Optional(Type.String()),
   },
   { 'x-code': 'bucket.invalid' },
 );
@@ -65,9 +67,29 @@ export function registerBucketRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
     },
   );
 
-  app.post('/buckets', { schema: { summary: 'Make a bucket', body: NewBucketBody } }, async (request, reply) => {
-    const { name = '', stage = 'in', description, displayName, backend, color, sourceProjectId } = request.body;
-    if (sourceProjectId !== undefined) throw errors.notImplemented('linked buckets');
+  const newBucket = {
+    summary: 'Make a bucket, or link a shared one',
+    body: NewBucketBody,
+    querystring: Type.Object({ async: Type.Optional(Type.Boolean()) }),
+  };
+  app.post('/buckets', { schema: newBucket }, async (request, reply) => {
+    const { name = '', stage = 'in', description, displayName, backend, color } = request.body;
+    const { sourceProjectId, sourceBucketId } = request.body;
+    if (sourceProjectId !== undefined || sourceBucketId !== undefined) {
+      if (sourceProjectId === undefined || sourceBucketId === undefined)
+        throw errors.invalid('A link needs both "sourceProjectId" and "sourceBucketId".');
+      const source = { projectId: sourceProjectId, bucketId: sourceBucketId };
+      const bucketId = `${stage}.${toBucketName(name)}`;
+      const link = { act: 'link' as const, bucketId, link: { name, stage, displayName, source } };
+      if (request.query.async) {
+        const job = await buckets.sharing.applyLater(request.actor, link);
+        reply.code(202);
+        return shapeJob(request, deps, job);
+      }
+      await buckets.sharing.apply(request.actor, link);
+      reply.code(201);
+      return detail(request, await buckets.get(request.actor, bucketId));
+    }
     const bucket = await buckets.create(request.actor, { name, stage, description, displayName, backend, color });
     reply.code(201);
     return detail(request, bucket);

@@ -1,4 +1,4 @@
-import type { Bucket } from '../../../core/tables/table-model.ts';
+import type { Bucket, BucketShare, BucketSource } from '../../../core/tables/table-model.ts';
 import { formatDate, formatOptionalDate } from '../scalars.ts';
 
 /** What a bucket's or table's JSON takes from its surroundings. */
@@ -30,21 +30,44 @@ export function toKeboolaBucket(
     created: formatDate(bucket.createdAt),
     lastChangeDate: formatOptionalDate(bucket.changedAt),
     updated: formatOptionalDate(bucket.updatedAt),
-    isReadOnly: false,
+    isReadOnly: bucket.source !== undefined,
     dataSizeBytes: bucket.dataSizeBytes,
     rowsCount: bucket.rowsCount,
     isMaintenance: false,
     backend,
-    sharing: null,
+    sharing: bucket.share?.type ?? null,
     hasExternalSchema: false,
     isSnowflakeSharedDatabase: false,
     databaseName: '',
     path: bucket.id,
     backendPath: backend === 'bigquery' ? [bucket.id] : [`sapi_${bucket.projectId}`, bucket.id],
-    bucketSharingAllowed: true,
+    bucketSharingAllowed: bucket.source === undefined,
     color: bucket.color ?? null,
     owner: null,
-    isLinkedBucket: false,
+    isLinkedBucket: bucket.source !== undefined,
+    ...(bucket.share && toKeboolaShare(bucket.share)),
+    ...(bucket.share && {
+      linkedBy: bucket.share.links.map(({ bucketId, createdAt, project }) => ({
+        id: bucketId,
+        created: formatDate(createdAt),
+        project,
+      })),
+    }),
+    ...(bucket.source && { sourceBucket: toSourceBucket(bucket.source) }),
     ...(extras.metadata && { metadata: extras.metadata }),
   };
+}
+
+/** Members that are there only while a bucket is shared. */
+export function toKeboolaShare({ type, by, at, projects, persons }: BucketShare): Record<string, unknown> {
+  return {
+    sharing: type,
+    sharedBy: { id: by.id, name: by.name, date: formatDate(at) },
+    sharingParameters:
+      type === 'specific-projects' ? { projects } : type === 'specific-users' ? { users: persons } : [],
+  };
+}
+
+function toSourceBucket({ project, bucketId, name, displayName, description, sharing }: BucketSource) {
+  return { id: bucketId, name, displayName, description, project, sharing: sharing ?? null };
 }

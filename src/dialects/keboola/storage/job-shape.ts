@@ -3,6 +3,7 @@ import { AppError } from '../../../core/errors.ts';
 import type { Job, JobKind } from '../../../core/jobs/job-model.ts';
 import type { JobStatus } from '../../../core/jobs/job-status.ts';
 import type { BranchCreateInput, BranchCreateResult, BranchDeleteInput } from '../../../core/projects/branches.ts';
+import type { SharingInput } from '../../../core/tables/bucket-sharing.ts';
 import type { DefineInput } from '../../../core/tables/table-definitions.ts';
 import type {
   DeleteRowsInput,
@@ -10,6 +11,7 @@ import type {
   ExportResult,
   LoadInput,
   LoadResult,
+  SharingType,
 } from '../../../core/tables/table-model.ts';
 import type {
   SnapshotCreateInput,
@@ -29,7 +31,8 @@ import type { KeboolaDeps } from '../deps.ts';
 import { keboolaJobError } from '../errors.ts';
 import { formatDate, formatOptionalDate } from '../scalars.ts';
 import { toKeboolaBranch } from './branch-shape.ts';
-import { shapeTableDetail } from './table-listing.ts';
+import { toKeboolaBucket } from './bucket-shape.ts';
+import { bucketContext, shapeTableDetail } from './table-listing.ts';
 import { toStorageWorkspace } from './workspace-shape.ts';
 
 const STATUSES: Record<JobStatus, 'waiting' | 'processing' | 'success' | 'error'> = {
@@ -176,6 +179,12 @@ const OPERATIONS: Partial<Record<JobKind, Operation>> = {
     results: tableResult,
   },
   'table-drop': { name: 'tableDrop', hasTable: true, params: echo, results: nothing },
+  'bucket-sharing': {
+    name: (job) => sharingOperation(inputOf<SharingInput>(job)),
+    hasTable: false,
+    params: echo,
+    results: bucketResult,
+  },
   'bucket-delete': { name: 'bucketDelete', hasTable: false, params: echo, results: nothing },
   'branch-create': {
     name: 'devBranchCreate',
@@ -322,6 +331,33 @@ async function branchResult(job: Job, request: FastifyRequest, { core }: Keboola
   const found = (await core.branches.list(request.actor)).find((branch) => branch.id === id);
   return found ? toKeboolaBranch(found) : { id };
 }
+
+/** As it is now; after it was deleted only its id. */
+async function bucketResult(job: Job, request: FastifyRequest, deps: KeboolaDeps): Promise<unknown> {
+  const { bucketId } = inputOf<SharingInput>(job);
+  try {
+    const bucket = await deps.core.buckets.get(request.actor, bucketId);
+    return toKeboolaBucket(bucket, await bucketContext(request, deps));
+  } catch (error) {
+    if (error instanceof AppError && (error.kind === 'not-found' || error.kind === 'forbidden'))
+      return { id: bucketId };
+    throw error;
+  }
+}
+
+function sharingOperation(input: SharingInput): string {
+  if (input.act === 'link') return 'bucketLink';
+  if (input.act === 'unlink') return 'bucketForceUnlink';
+  if (input.act === 'unshare') return 'bucketRemoveShare';
+  return input.isChange ? 'bucketShareUpdate' : SHARES[input.share.type];
+}
+
+const SHARES: Record<SharingType, string> = {
+  organization: 'bucketShareToOrganization',
+  'organization-project': 'bucketShareToOrganizationProject',
+  'specific-projects': 'bucketShareToProjects',
+  'specific-users': 'bucketShareToAdmins',
+};
 
 function errorOf(job: Job): object {
   if (job.error) return keboolaJobError(job.error);
