@@ -12,6 +12,7 @@ import { ProgramKeys } from '../core/identity/program-keys.ts';
 import { Jobs } from '../core/jobs/jobs.ts';
 import { composeObjects } from '../core/objects/compose-objects.ts';
 import { Branches } from '../core/projects/branches.ts';
+import { composeOrganizations } from '../core/projects/compose-organizations.ts';
 import { Projects } from '../core/projects/projects.ts';
 import { ScriptEndpoints } from '../core/scripts/script-endpoints.ts';
 import { Scripts, scriptRunStarters, scriptStarters } from '../core/scripts/scripts.ts';
@@ -82,6 +83,7 @@ export async function composeCore({
     lakes,
     core: {
       projects,
+      ...composeOrganizations({ db, events, identity, projects, clock }),
       identity,
       secrets,
       events,

@@ -19,6 +19,7 @@ import type { NewToken, TokenRights } from '../../src/core/identity/token-model.
 import { Jobs } from '../../src/core/jobs/jobs.ts';
 import { composeObjects } from '../../src/core/objects/compose-objects.ts';
 import { Branches } from '../../src/core/projects/branches.ts';
+import { composeOrganizations } from '../../src/core/projects/compose-organizations.ts';
 import type { Credentials, ProjectCredentials } from '../../src/core/projects/credentials.ts';
 import { Projects } from '../../src/core/projects/projects.ts';
 import { ScriptEndpoints } from '../../src/core/scripts/script-endpoints.ts';
@@ -112,6 +113,7 @@ export async function keboolaServer(
   const workspaces = new Workspaces({ db, events, secrets, provisioners });
   const core: Core = {
     projects,
+    ...composeOrganizations({ db, events, identity, projects, clock }),
     identity,
     secrets,
     events,

@@ -20,6 +20,7 @@ import { EndUsers } from '../../src/core/objects/end-users.ts';
 import { ObjectLoads } from '../../src/core/objects/object-loads.ts';
 import { Objects } from '../../src/core/objects/objects.ts';
 import { Branches } from '../../src/core/projects/branches.ts';
+import { composeOrganizations } from '../../src/core/projects/compose-organizations.ts';
 import { ScriptEndpoints } from '../../src/core/scripts/script-endpoints.ts';
 import { Scripts, scriptRunStarters, scriptStarters } from '../../src/core/scripts/scripts.ts';
 import { Buckets } from '../../src/core/tables/buckets.ts';
@@ -136,6 +137,7 @@ export async function runnerWorld(
   const buckets = new Buckets(parts);
   const core: Core = {
     ...project,
+    ...composeOrganizations({ db, ...project, clock }),
     jobs,
     files,
     components,

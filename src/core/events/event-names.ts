@@ -5,6 +5,12 @@
  */
 export const EVENT_NAMES = {
   'project.created': 'A project was made.',
+  'project.updated': "A project's name, limits, features or state changed.",
+  'project.deleted': 'A project was deleted; it can come back.',
+  'project.restored': 'A deleted project came back.',
+  'project.member-added': 'A person became a member of a project.',
+  'project.member-changed': 'A member of a project got another role.',
+  'project.member-removed': 'A person left a project or was removed.',
   'token.created': 'A token was made.',
   'token.updated': "A token's description or rights changed.",
   'token.refreshed': 'A token got a new secret; the old one stopped working.',

@@ -10,7 +10,7 @@ import { findPerson, type Person, updatePerson } from './person-store.ts';
 import { findToken, listAccountKeys } from './token-store.ts';
 
 /** A person as it sees itself. */
-export type Account = Omit<Person, 'passwordHash'> & { hasPassword: boolean };
+export type Account = Omit<Person, 'passwordHash' | 'isSuperAdmin' | 'features'> & { hasPassword: boolean };
 
 export type AccountPatch = {
   name?: string | undefined;
@@ -131,6 +131,6 @@ export class Accounts {
   }
 }
 
-function toAccount({ passwordHash, ...person }: Person): Account {
+function toAccount({ passwordHash, isSuperAdmin: _, features: __, ...person }: Person): Account {
   return { ...person, hasPassword: passwordHash !== undefined };
 }

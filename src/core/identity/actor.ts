@@ -48,5 +48,7 @@ export type Manager = {
   email: string;
   name: string;
   isSuperAdmin: boolean;
-  token: { id: number; description: string; createdAt: Date; expiresAt: Date | undefined };
+  /** Of a program's token: what it may do, whoever its person is. Undefined: whatever the person may. */
+  scopes: readonly string[] | undefined;
+  token: { id: number; description: string; createdAt: Date; expiresAt: Date | undefined; isSession: boolean };
 };

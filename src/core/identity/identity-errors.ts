@@ -36,6 +36,23 @@ export const identityErrors = {
     new AppError('invalid', 'person.wrong-current-password', 'Invalid password.', {
       details: { fields: { current_password: ['Invalid password.'] } },
     }),
+  invalidEmail: () => new AppError('invalid', 'person.invalid-email', 'Email address is not valid.'),
+  personExists: (email: string) => new AppError('invalid', 'person.exists', `User "${email}" already exists.`),
+  personNotFound: (who: number | string) => new AppError('not-found', 'person.not-found', `User "${who}" not found`),
+  personNameMissing: () => new AppError('invalid', 'person.name-missing', 'A name must be set'),
+  deleteSelf: () => new AppError('invalid', 'person.self', 'You cannot delete yourself.'),
+  lastMember: () =>
+    new AppError('invalid', 'person.last-member', 'The user is the last member of a maintainer or an organization.'),
+  ownSuperAdmin: () => new AppError('invalid', 'person.self', 'You cannot take super admin rights from yourself.'),
+  unknownScope: (scope: string, known: readonly string[]) =>
+    new AppError('invalid', 'token.unknown-scope', `Scope "${scope}" is not known. Use: ${known.join(', ')}.`),
+  foreignMaster: () =>
+    new AppError('forbidden', 'access.denied', "Another person's master token can only be refreshed by that person."),
+  projectDisabled: (reason: string, estimatedEndTime: string | undefined) =>
+    new AppError('unavailable', 'project.disabled', `Project is disabled: ${reason}`, {
+      details: { reason, ...(estimatedEndTime !== undefined && { estimatedEndTime }) },
+      retryable: false,
+    }),
   emailTaken: () =>
     new AppError('invalid', 'person.email-taken', 'This field must be unique.', {
       details: { fields: { email: ['This field must be unique.'] } },

@@ -30,7 +30,14 @@ test('a master token acts with every right in the default branch of its project'
   });
   assert.equal(actor.projectId, 1);
   assert.ok(actor.isDefaultBranch && actor.token.isMaster && actor.token.canManageTokens);
-  assert.deepEqual(actor.token.person, { id: 1, name: 'Administrator', email: 'admin@localhost', role: 'admin' });
+  assert.deepEqual(actor.token.person, {
+    id: 1,
+    name: 'Administrator',
+    email: 'admin@localhost',
+    role: 'admin',
+    isOrganizationMember: true,
+    features: [],
+  });
   assert.deepEqual([actor.runId, actor.origin], ['7', { address: '10.0.0.1', userAgent: 'curl' }]);
 });
 

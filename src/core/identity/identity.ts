@@ -9,6 +9,7 @@ import type { Secrets } from '../secrets/secrets.ts';
 import type { Actor, BucketRight, Manager } from './actor.ts';
 import { identityErrors } from './identity-errors.ts';
 import { assertAllowed, canCreateTokens, canManageTokens, ownsKey } from './permissions.ts';
+import { ensurePerson, findPerson, type Person } from './person-store.ts';
 import {
   isExpired,
   type NewToken,
@@ -23,6 +24,7 @@ import {
   deleteExpiredBearers,
   deleteToken,
   findBranch,
+  findMaster,
   findToken,
   findTokenBySecret,
   findTriggerOfToken,
@@ -147,7 +149,16 @@ export class Identity {
     if (!token.person) throw errors.unauthenticated();
     const { id, description, createdAt, expiresAt, person, isSuperAdmin } = token;
     const { name, email } = person;
-    return { personId: person.id, email, name, isSuperAdmin, token: { id, description, createdAt, expiresAt } };
+    const { isSession, scopes } = token;
+    return {
+      personId: person.id,
+      email,
+      name,
+      // A program's token has its scopes and nothing from its person.
+      isSuperAdmin: isSuperAdmin && scopes === undefined,
+      scopes,
+      token: { id, description, createdAt, expiresAt, isSession },
+    };
   }
 
   /**
@@ -274,6 +285,8 @@ export class Identity {
     assertAllowed((id === actor.token.id && ownsKey(actor)) || canManageTokens(actor));
     return this.#db.transaction(async (tx) => {
       const known = await this.#require(tx, actor.projectId, id);
+      // The answer is a secret: whoever got it could act as that person.
+      if (known.isMaster && id !== actor.token.id) throw identityErrors.foreignMaster();
       const secret = makeSecret('storage', known.id, actor.projectId);
       await updateToken(tx, id, { secretHash: hashSecret(secret) });
       await this.forget(tx);
@@ -281,6 +294,54 @@ export class Identity {
       await this.#report(tx, actor, 'token.refreshed', token, `Refreshed token "${token.description}"`);
       return { token, secret };
     });
+  }
+
+  /** For whoever has asked for the right to know already. */
+  async findPerson(db: Db, who: number | string): Promise<Person | undefined> {
+    return findPerson(db, typeof who === 'number' ? { id: who } : { email: who });
+  }
+
+  async ensurePerson(tx: Transaction, email: string): Promise<number> {
+    return ensurePerson(tx, email);
+  }
+
+  /** A Storage token without an actor, for somebody who has no token of the project; of the rights asked for. */
+  async issueFor(
+    tx: Transaction,
+    projectId: number,
+    creator: string,
+    input: NewToken,
+  ): Promise<{ token: Token; secret: string }> {
+    const expiresIn = input.expiresInSeconds;
+    if (expiresIn !== undefined && !(expiresIn >= 1)) throw identityErrors.expirationTooShort();
+    const { id, secret } = await this.issue(tx, {
+      kind: 'storage',
+      projectId,
+      description: input.description || `Created by ${creator}`,
+      rights: rightsOf(input),
+      bucketPermissions: checkBucketPermissions(input.bucketPermissions ?? {}),
+      componentAccess: input.componentAccess,
+      expiresAt: expiresIn === undefined ? undefined : new Date(this.#clock.now().getTime() + expiresIn * 1000),
+    });
+    return { token: await this.#require(tx, projectId, id), secret };
+  }
+
+  /** A member's own master token: made, or with a new secret when there is one. */
+  async issueMaster(
+    tx: Transaction,
+    projectId: number,
+    person: { id: number; email: string },
+  ): Promise<{ token: Token; secret: string }> {
+    const known = await findMaster(tx, projectId, person.id);
+    if (known) return { token: known, secret: await this.renew(tx, known) };
+    const { id, secret } = await this.issue(tx, {
+      kind: 'storage',
+      projectId,
+      personId: person.id,
+      isMaster: true,
+      description: person.email,
+    });
+    return { token: await this.#require(tx, projectId, id), secret };
   }
 
   /** A credential of any kind, without an actor to ask: for whoever makes projects and persons. */
@@ -345,12 +406,16 @@ export class Identity {
     return token;
   }
 
-  #isUsable(token: Token): boolean {
-    return !token.isDisabled && !isExpired(token, this.#clock.now());
+  #isUsable(token: KnownToken): boolean {
+    const now = this.#clock.now();
+    if (token.isDisabled || isExpired(token, now) || !token.isMember) return false;
+    return [token.membershipExpiresAt, token.projectExpiresAt].every((end) => end === undefined || end > now);
   }
 
   #actorOf(token: KnownToken, call: CallOrigin): Actor {
     if (token.projectId === undefined || token.defaultBranchId === undefined) throw errors.unauthenticated();
+    const { projectDisabled } = token;
+    if (projectDisabled) throw identityErrors.projectDisabled(projectDisabled.reason, projectDisabled.estimatedEndTime);
     // A person's key or application has that person's rights in the project.
     const all = token.isMaster || token.kind === 'account-key' || token.kind === 'application';
     return {

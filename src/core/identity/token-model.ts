@@ -37,12 +37,17 @@ export type Token = {
   bucketPermissions: Record<string, BucketRight>;
   componentAccess: string[] | undefined;
   /** Whose token it is: only master tokens and those of persons have one. */
-  person: { id: number; name: string; email: string; role: ProjectRole } | undefined;
+  person:
+    | { id: number; name: string; email: string; role: ProjectRole; isOrganizationMember: boolean; features: string[] }
+    | undefined;
   creator: { id: number; description: string } | undefined;
   createdAt: Date;
   refreshedAt: Date;
   expiresAt: Date | undefined;
   isDisabled: boolean;
+  /** Of a manage token: what a program may do with it. Undefined: whatever its person may. */
+  scopes: string[] | undefined;
+  isSession: boolean;
 };
 
 export type NewToken = {

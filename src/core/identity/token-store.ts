@@ -28,6 +28,13 @@ type TokenRow = {
   disabled_at: Date | null;
   secret_cipher: string | null;
   default_branch_id: number | null;
+  scopes: string[] | null;
+  is_session: boolean;
+  member_expires_at: Date | null;
+  is_organization_member: boolean;
+  person_features: string[] | null;
+  project_disabled: { reason: string; estimatedEndTime?: string } | null;
+  project_expires_at: Date | null;
 };
 
 /** A token with what authentication needs besides. */
@@ -35,18 +42,26 @@ export type KnownToken = Token & {
   defaultBranchId: number | undefined;
   isSuperAdmin: boolean;
   secretCipher: string | undefined;
+  /** False for a person's token in a project that he is not in any more. */
+  isMember: boolean;
+  membershipExpiresAt: Date | undefined;
+  projectDisabled: { reason: string; estimatedEndTime?: string } | undefined;
+  projectExpiresAt: Date | undefined;
 };
 
 const SELECT = sql`
   select t.id, t.kind, t.project_id, t.public_id, t.description, t.is_master, t.rights, t.bucket_permissions,
     t.component_access, t.person_id, p.name as person_name, p.email as person_email, m.role as person_role,
     p.is_super_admin, t.creator_token_id, c.description as creator_description, t.created_at, t.refreshed_at,
-    t.expires_at, t.disabled_at, t.secret_cipher, b.id as default_branch_id
+    t.expires_at, t.disabled_at, t.secret_cipher, b.id as default_branch_id, t.scopes, t.is_session,
+    m.expires_at as member_expires_at, om.person_id is not null as is_organization_member,
+    p.features as person_features, pr.disabled as project_disabled, pr.expires_at as project_expires_at
   from tokens t
   left join persons p on p.id = t.person_id
   left join project_members m on m.project_id = t.project_id and m.person_id = t.person_id
   left join tokens c on c.id = t.creator_token_id
   left join projects pr on pr.id = t.project_id
+  left join organization_members om on om.organization_id = pr.organization_id and om.person_id = t.person_id
   left join branches b on b.project_id = t.project_id and b.is_default`;
 
 /** By the hash of the secret, in projects that still exist. */
@@ -113,6 +128,8 @@ export type TokenRecord = {
   componentAccess?: string[] | undefined;
   creatorTokenId?: number | undefined;
   expiresAt?: Date | undefined;
+  scopes?: string[] | undefined;
+  isSession?: boolean | undefined;
 };
 
 /** Taken before the insert, because the id is part of the secret's text. */
@@ -125,12 +142,12 @@ export async function nextTokenId(db: Db): Promise<number> {
 export async function insertToken(db: Db, token: TokenRecord): Promise<void> {
   await db.query(sql`
     insert into tokens (id, kind, project_id, person_id, secret_hash, public_id, description, is_master, rights,
-      bucket_permissions, component_access, creator_token_id, expires_at, secret_cipher)
+      bucket_permissions, component_access, creator_token_id, expires_at, secret_cipher, scopes, is_session)
     overriding system value
     values (${token.id}, ${token.kind}, ${token.projectId ?? null}, ${token.personId ?? null}, ${token.secretHash},
       ${token.publicId ?? null}, ${token.description}, ${token.isMaster ?? false}, ${JSON.stringify(token.rights ?? {})},
       ${JSON.stringify(token.bucketPermissions ?? {})}, ${token.componentAccess ?? null},
-      ${token.creatorTokenId ?? null}, ${token.expiresAt ?? null}, ${token.secretCipher ?? null})`);
+      ${token.creatorTokenId ?? null}, ${token.expiresAt ?? null}, ${token.secretCipher ?? null}, ${token.scopes ?? null}, ${token.isSession ?? false})`);
 }
 
 export async function updateToken(
@@ -186,6 +203,18 @@ export async function deleteBearer(db: Db, bearer: { id: number; creatorTokenId:
     where id = ${bearer.id} and kind = 'bearer' and creator_token_id = ${bearer.creatorTokenId}`);
 }
 
+export async function deleteExpiredSessions(db: Db, personId: number, now: Date): Promise<void> {
+  await db.query(sql`delete from tokens where person_id = ${personId} and is_session and expires_at <= ${now}`);
+}
+
+/** The person's own master token in a project, if he has had one. */
+export async function findMaster(db: Db, projectId: number, personId: number): Promise<KnownToken | undefined> {
+  const [row] = await db.query<TokenRow>(sql`
+    ${SELECT} where t.project_id = ${projectId} and t.person_id = ${personId} and t.kind = 'storage' and t.is_master
+    order by t.id limit 1`);
+  return row && toToken(row);
+}
+
 export type CredentialOwner = { projectId: number } | { personId: number };
 
 /** The credentials of one kind of a project, or of a person beyond all projects; the oldest first, masters before. */
@@ -213,6 +242,8 @@ function toToken(row: TokenRow): KnownToken {
           name: row.person_name ?? '',
           email: row.person_email ?? '',
           role: row.person_role ?? 'guest',
+          isOrganizationMember: row.is_organization_member,
+          features: row.person_features ?? [],
         };
   return {
     id: row.id,
@@ -236,6 +267,12 @@ function toToken(row: TokenRow): KnownToken {
     defaultBranchId: row.default_branch_id ?? undefined,
     isSuperAdmin: row.is_super_admin ?? false,
     secretCipher: row.secret_cipher ?? undefined,
+    scopes: row.scopes ?? undefined,
+    isSession: row.is_session,
+    isMember: row.project_id === null || row.person_id === null || row.person_role !== null,
+    membershipExpiresAt: row.member_expires_at ?? undefined,
+    projectDisabled: row.project_disabled ?? undefined,
+    projectExpiresAt: row.project_expires_at ?? undefined,
   };
 }
 

@@ -14,6 +14,19 @@ export type Project = {
   limits: Record<string, number>;
   createdAt: Date;
   defaultBranchId: number;
+  expiresAt: Date | undefined;
+  disabled: DisabledProject | undefined;
+  settings: ProjectSettings;
+};
+
+export type DisabledProject = { reason: string; estimatedEndTime?: string };
+
+/** Kept for those who ask; nothing here goes by them. */
+export type ProjectSettings = {
+  hasTryModeOn?: boolean | undefined;
+  billedMonthlyPrice?: number | undefined;
+  dataRetentionTimeInDays?: number | undefined;
+  timezone?: string | undefined;
 };
 
 export type ProjectOwner = { id: number; email: string; name: string; hasPassword: boolean };

@@ -1,7 +1,7 @@
 import type { Db } from '../../db/database.ts';
-import { sql } from '../../db/sql.ts';
+import { type Sql, sql } from '../../db/sql.ts';
 import type { ProjectRole } from '../identity/actor.ts';
-import type { Branch, Project, ProjectOwner } from './project-model.ts';
+import type { Branch, DisabledProject, Project, ProjectOwner, ProjectSettings } from './project-model.ts';
 
 type ProjectRow = {
   id: number;
@@ -17,19 +17,77 @@ type ProjectRow = {
   limits: Record<string, number>;
   created_at: Date;
   default_branch_id: number;
+  expires_at: Date | null;
+  disabled: DisabledProject | null;
+  settings: ProjectSettings;
 };
 
-const SELECT = sql`
+const SELECT_ANY = sql`
   select p.id, p.uuid, p.slug, p.name, p.type, o.id as organization_id, o.uuid as organization_uuid,
-    o.name as organization_name, p.default_backend, p.features, p.limits, p.created_at, b.id as default_branch_id
+    o.name as organization_name, p.default_backend, p.features, p.limits, p.created_at, b.id as default_branch_id,
+    p.expires_at, p.disabled, p.settings
   from projects p
   join organizations o on o.id = p.organization_id
-  join branches b on b.project_id = p.id and b.is_default
-  where p.deleted_at is null`;
+  join branches b on b.project_id = p.id and b.is_default`;
+const SELECT = sql`${SELECT_ANY} where p.deleted_at is null`;
 
 export async function findProject(db: Db, id: number): Promise<Project | undefined> {
   const row = await db.one<ProjectRow>(sql`${SELECT} and p.id = ${id}`);
   return row && toProject(row);
+}
+
+export async function listProjectsOf(db: Db, organizationId: number): Promise<Project[]> {
+  return (await db.query<ProjectRow>(sql`${SELECT} and p.organization_id = ${organizationId} order by p.id`)).map(
+    toProject,
+  );
+}
+
+export async function findDeletedProjects(
+  db: Db,
+  query: { id?: number; organizationId?: number | undefined; name?: string | undefined; limit: number; offset: number },
+): Promise<(Project & { deletedAt: Date })[]> {
+  const conditions = [sql`p.deleted_at is not null`];
+  if (query.id !== undefined) conditions.push(sql`p.id = ${query.id}`);
+  if (query.organizationId !== undefined) conditions.push(sql`o.id = ${query.organizationId}`);
+  if (query.name !== undefined) conditions.push(sql`position(lower(${query.name}) in lower(p.name)) > 0`);
+  const rows = await db.query<ProjectRow & { deleted_at: Date }>(sql`
+    select d.*, p.deleted_at from (${SELECT_ANY} where ${sql.join(conditions, sql` and `)}) d
+    join projects p on p.id = d.id order by d.id limit ${query.limit} offset ${query.offset}`);
+  return rows.map((row) => ({ ...toProject(row), deletedAt: row.deleted_at }));
+}
+
+export type ProjectChange = {
+  name?: string | undefined;
+  type?: string | undefined;
+  organizationId?: number | undefined;
+  expiresAt?: Date | null | undefined;
+  disabled?: DisabledProject | null | undefined;
+  /** Those given are set, others stay. */
+  settings?: ProjectSettings | undefined;
+  limits?: Record<string, number> | undefined;
+  removedLimit?: string | undefined;
+  features?: string[] | undefined;
+  isDeleted?: boolean | undefined;
+};
+
+export async function updateProject(db: Db, id: number, change: ProjectChange): Promise<void> {
+  const sets: Sql[] = [];
+  if (change.name !== undefined) sets.push(sql`name = ${change.name}`);
+  if (change.type !== undefined) sets.push(sql`type = ${change.type}`);
+  if (change.organizationId !== undefined) sets.push(sql`organization_id = ${change.organizationId}`);
+  if (change.expiresAt !== undefined) sets.push(sql`expires_at = ${change.expiresAt}`);
+  if (change.disabled !== undefined)
+    sets.push(sql`disabled = ${change.disabled === null ? null : JSON.stringify(change.disabled)}`);
+  if (change.settings !== undefined) sets.push(sql`settings = settings || ${JSON.stringify(change.settings)}::jsonb`);
+  if (change.limits !== undefined) sets.push(sql`limits = limits || ${JSON.stringify(change.limits)}::jsonb`);
+  if (change.removedLimit !== undefined) sets.push(sql`limits = limits - ${change.removedLimit}::text`);
+  if (change.features !== undefined) sets.push(sql`features = ${change.features}`);
+  if (change.isDeleted !== undefined) sets.push(sql`deleted_at = ${change.isDeleted ? sql`now()` : sql`null`}`);
+  if (change.isDeleted || change.organizationId !== undefined)
+    await db.query(
+      sql`update organizations set activity_center_project_id = null where activity_center_project_id = ${id}`,
+    );
+  if (sets.length > 0) await db.query(sql`update projects set ${sql.join(sets)} where id = ${id}`);
 }
 
 /** Who has looked after the project for the longest time. */
@@ -136,14 +194,8 @@ export async function markBranchDeleted(db: Db, id: number): Promise<void> {
 }
 
 export async function findFirstOrganization(db: Db): Promise<number | undefined> {
-  return (await db.one<{ id: number }>(sql`select id from organizations order by id limit 1`))?.id;
-}
-
-export async function insertOrganization(db: Db, uuid: string, name: string): Promise<number> {
-  const row = await db.one<{ id: number }>(sql`
-    insert into organizations (uuid, name) values (${uuid}, ${name}) returning id`);
-  if (!row) throw new Error('insert returned no row');
-  return row.id;
+  return (await db.one<{ id: number }>(sql`select id from organizations where deleted_at is null order by id limit 1`))
+    ?.id;
 }
 
 export async function insertPerson(
@@ -184,6 +236,9 @@ function toProject(row: ProjectRow): Project {
     limits: row.limits,
     createdAt: row.created_at,
     defaultBranchId: row.default_branch_id,
+    expiresAt: row.expires_at ?? undefined,
+    disabled: row.disabled ?? undefined,
+    settings: row.settings,
   };
 }
 

@@ -7,6 +7,8 @@ import type { Actor, Manager } from '../identity/actor.ts';
 import type { Identity } from '../identity/identity.ts';
 import { hashPassword } from '../identity/password.ts';
 import { type Credentials, type ProjectCredentials, toCredentials, toProjectCredentials } from './credentials.ts';
+import { insertMember as insertGroupMember } from './membership-store.ts';
+import { findFirstMaintainer, insertMaintainer, insertOrganization } from './organization-store.ts';
 import { projectErrors } from './project-errors.ts';
 import { isSlug, type Project, type ProjectOwner, slugify } from './project-model.ts';
 import {
@@ -18,7 +20,6 @@ import {
   freeSlug,
   insertBranch,
   insertMember,
-  insertOrganization,
   insertPerson,
   insertProject,
   listProjects,
@@ -60,7 +61,7 @@ export class Projects {
     return this.#db.transaction(async (tx) => {
       const organizationId = await findFirstOrganization(tx);
       if (organizationId === undefined) throw new Error('the database has no organization: bootstrap did not run');
-      return this.#create(tx, organizationId, { id: manager.personId, email: manager.email }, input);
+      return this.createIn(tx, organizationId, { id: manager.personId, email: manager.email }, input);
     });
   }
 
@@ -82,7 +83,10 @@ export class Projects {
   }
 
   /** The projects a person may see: all of them for a super administrator. */
-  async list(manager: Pick<Manager, 'personId' | 'isSuperAdmin'>): Promise<Project[]> {
+  async list(
+    manager: Pick<Manager, 'personId' | 'isSuperAdmin'> & Partial<Pick<Manager, 'scopes'>>,
+  ): Promise<Project[]> {
+    if (manager.scopes !== undefined) throw errors.forbidden();
     return listProjects(this.#db, manager.isSuperAdmin ? undefined : manager.personId);
   }
 
@@ -97,10 +101,13 @@ export class Projects {
     return this.#db.transaction(async (tx) => {
       await lockBootstrap(tx);
       if (await findFirstAdmin(tx)) return undefined;
-      const organizationId = await insertOrganization(tx, uuidv4(), 'Default');
+      const maintainerId = (await findFirstMaintainer(tx)) ?? (await insertMaintainer(tx, 'Default'));
+      const organizationId = await insertOrganization(tx, { uuid: uuidv4(), name: 'Default', maintainerId });
       const personId = await insertPerson(tx, { ...ADMIN, passwordHash, isSuperAdmin: true });
+      await insertGroupMember(tx, { scope: 'maintainer', id: maintainerId }, { personId });
+      await insertGroupMember(tx, { scope: 'organization', id: organizationId }, { personId });
       const owner = { id: personId, email: ADMIN.email };
-      const made = await this.#create(tx, organizationId, owner, { name: 'Demo', slug: 'demo' });
+      const made = await this.createIn(tx, organizationId, owner, { name: 'Demo', slug: 'demo' });
       const manage = await this.#identity.issue(tx, { kind: 'manage', personId, description: ADMIN.email });
       return toCredentials(made, { email: ADMIN.email, password }, manage.secret);
     });
@@ -135,7 +142,8 @@ export class Projects {
     });
   }
 
-  async #create(
+  /** For whoever has asked for the right already. */
+  async createIn(
     tx: Transaction,
     organizationId: number,
     owner: { id: number; email: string },

@@ -36,6 +36,14 @@ const CODE_BY_KIND: Record<ErrorKind, string> = {
  */
 export const KEBOOLA_CODES: Record<string, { code: string; status?: number }> = {
   'token.missing': { code: '' },
+  'project.disabled': { code: 'MAINTENANCE', status: 503 },
+  'organization.create-project-denied': { code: 'manage.createProjectPermissionDenied' },
+  'organization.update-denied': { code: 'manage.updateOrganizationPermissionDenied' },
+  'organization.join-denied': { code: 'manage.joinOrganizationPermissionDenied' },
+  'person.invalid-email': { code: 'validation.failed', status: 422 },
+  'feature.taken': { code: 'validation.failed', status: 422 },
+  'feature.assigned': { code: 'validation.failed', status: 422 },
+  'feature.locked': { code: 'validation.failed', status: 422 },
   'token.invalid': { code: 'storage.tokenInvalid' },
   'access.denied': { code: 'accessDenied' },
   'request.invalid': { code: 'storage.validation' },

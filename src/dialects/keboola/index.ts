@@ -9,7 +9,11 @@ import { registerBodyParsers } from './body.ts';
 import type { KeboolaApp, KeboolaDeps } from './deps.ts';
 import type { Family } from './error-shapes.ts';
 import { describeError, registerErrors } from './errors.ts';
+import { registerGroupRoutes } from './manage/group-routes.ts';
 import { registerManageRoutes } from './manage/manage-routes.ts';
+import { registerOrganizationRoutes } from './manage/organization-routes.ts';
+import { registerProjectRoutes } from './manage/project-routes.ts';
+import { registerUserRoutes } from './manage/user-routes.ts';
 import { isNotBuilt, NOT_BUILT_OF_SERVICES } from './not-built.ts';
 import { registerQueueRoutes } from './queue/job-routes.ts';
 import { SERVICES, type Service } from './services.ts';
@@ -65,7 +69,13 @@ const STORAGE_ROUTES: readonly Register[] = [
   registerWorkspaceRoutes,
   registerWorkspaceTableRoutes,
 ];
-const MANAGE_ROUTES: readonly Register[] = [registerManageRoutes];
+const MANAGE_ROUTES: readonly Register[] = [
+  registerManageRoutes,
+  registerOrganizationRoutes,
+  registerGroupRoutes,
+  registerProjectRoutes,
+  registerUserRoutes,
+];
 const SERVICE_ROUTES: Readonly<Record<string, readonly Register[]>> = {
   queue: [registerQueueRoutes],
   syrup: [registerRunRoutes, registerSyrupJobRoutes, registerProvisioningRoutes],

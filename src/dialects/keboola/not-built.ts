@@ -48,13 +48,16 @@ export const NOT_BUILT: readonly NotBuilt[] = [
 /** The same for other services; paths are relative to the service. `*` stands for any rest of a path. */
 export const NOT_BUILT_OF_SERVICES: Readonly<Record<string, readonly NotBuilt[]>> = {
   manage: [
+    ['GET POST DELETE', '/(maintainers|organizations|projects|users)/:id/metadata(/*)?'],
+    ['POST PATCH', '/organizations/:id/force-mfa'],
+    ['POST DELETE', '/(projects|users)/:id/(features|storage-backend|file-storage|mfa|credits)(/*)?'],
+    ['GET PUT', '/projects/:id/reviewers'],
+    ['POST', '/deleted-projects/:id/purge'],
+    ['GET', '/users/:id/(organizations|projects|maintainers)'],
+    ['GET POST', '/(maintainers/:id|current-user)/promo-codes'],
     [
       'GET POST PUT PATCH DELETE',
-      '/(maintainers|organizations|projects|deleted-projects|projects-users|project-templates|users|current-user)(/*)?',
-    ],
-    [
-      'GET POST PUT PATCH DELETE',
-      '/(features|invitations|commands|ui-apps|storage-backend|file-storage-*|promo-codes|pay-as-you-go|tokens)(/*)?',
+      '/(features|project-templates|commands|ui-apps|storage-backend|file-storage-*|pay-as-you-go|notifications|kubernetes-service-accounts|internal)(/*)?',
     ],
   ],
   queue: [

@@ -1,24 +1,26 @@
 import { Type } from 'typebox';
 import type { KeboolaApp, KeboolaDeps } from '../deps.ts';
 import { formatDate, formatOptionalDate } from '../scalars.ts';
+import { kindOfManager, toUser } from './manage-shape.ts';
 
 export function registerManageRoutes(app: KeboolaApp, deps: KeboolaDeps): void {
   app.get('/tokens/verify', { schema: { summary: 'The manage token itself and whose it is' } }, async (request) => {
-    const { token, personId, name, email, isSuperAdmin } = request.manager;
+    const { token, personId, name, email, isSuperAdmin, scopes } = request.manager;
     return {
       id: token.id,
       description: token.description,
       created: formatDate(token.createdAt),
       lastUsed: null,
       expires: formatOptionalDate(token.expiresAt),
-      isSessionToken: false,
+      isSessionToken: token.isSession,
       // Tokens that are not valid any more never get here.
       isExpired: false,
       isDisabled: false,
-      scopes: [],
-      type: 'admin',
+      scopes: scopes ?? [],
+      type: kindOfManager(request.manager),
       creator: { id: personId, name },
-      user: { id: personId, name, email, mfaEnabled: false, features: [], canAccessLogs: isSuperAdmin, isSuperAdmin },
+      // A program is nobody.
+      ...(scopes === undefined && { user: toUser({ id: personId, name, email, features: [], isSuperAdmin }) }),
     };
   });
 

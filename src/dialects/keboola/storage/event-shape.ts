@@ -5,6 +5,12 @@ import { formatDate } from '../scalars.ts';
 /** Our event names in Keboola's words, all of them under `storage.`. */
 export const KEBOOLA_EVENTS: Record<Exclude<EventName, 'ext'>, string> = {
   'project.created': 'projectCreated',
+  'project.updated': 'projectUpdated',
+  'project.deleted': 'projectDeleted',
+  'project.restored': 'projectRestored',
+  'project.member-added': 'projectMemberAdded',
+  'project.member-changed': 'projectMemberChanged',
+  'project.member-removed': 'projectMemberRemoved',
   'token.created': 'tokenCreated',
   'token.updated': 'tokenUpdated',
   'token.refreshed': 'tokenRefreshed',

@@ -1,8 +1,8 @@
 import { PROJECT_LIMITS, type Project } from '../../../core/projects/project-model.ts';
-import { formatDate } from '../scalars.ts';
+import { formatDate, formatOptionalDate } from '../scalars.ts';
 
 /** Our limits by the names Keboola's clients know them. */
-const LIMIT_NAMES: Record<string, string> = {
+export const LIMIT_NAMES: Record<string, string> = {
   storageJobs: 'storage.jobsParallelism',
   componentJobs: 'components.jobsParallelism',
   scriptJobs: 'scripts.jobsParallelism',
@@ -24,7 +24,7 @@ export function toKeboolaOwner(
     type: project.type,
     region: 'local',
     created: formatDate(project.createdAt),
-    expires: null,
+    expires: formatOptionalDate(project.expiresAt),
     features: project.features,
     dataSizeBytes: sizes.dataSizeBytes,
     rowsCount: sizes.rowsCount,
@@ -43,7 +43,7 @@ export function toKeboolaOwner(
       ['storage.dataSizeBytes', sizes.dataSizeBytes],
       ['storage.rowsCount', sizes.rowsCount],
     ]),
-    isDisabled: false,
+    isDisabled: project.disabled !== undefined,
     billedMonthlyPrice: null,
     dataRetentionTimeInDays: 7,
     assignedBackends: [project.defaultBackend],

@@ -51,8 +51,8 @@ function toAdmin(person: NonNullable<Token['person']>): Record<string, unknown> 
   return {
     id: person.id,
     name: person.name,
-    features: [],
-    isOrganizationMember: person.role === 'admin',
+    features: person.features,
+    isOrganizationMember: person.isOrganizationMember,
     role: person.role,
     isActivated: false,
   };
