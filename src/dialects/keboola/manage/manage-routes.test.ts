@@ -99,20 +99,14 @@ test('manage: a project as the original shows it, deleted and brought back', asy
   const { server, admin, member, o, p, made } = await levels(t);
   assert.equal(made.type, 'poc');
   assert.equal((made.organization as { id: number }).id, o);
-  assert.deepEqual(made.limits && Object.keys(made.limits).sort(), [
-    'components.jobsParallelism',
-    'storage.jobsParallelism',
-  ]);
   const limits = [
     { name: 'storage.jobsParallelism', value: 3 },
     { name: 'kbc.adminsCount', value: 7 },
   ];
   const limited = await admin('POST', `/projects/${p}/limits`, { limits });
-  assert.deepEqual(limited.json.limits, {
-    'components.jobsParallelism': { name: 'components.jobsParallelism', value: 10 },
-    'kbc.adminsCount': limits[1],
-    'storage.jobsParallelism': limits[0],
-  });
+  const shown = limited.json.limits as Record<string, { name: string; value: number }>;
+  assert.deepEqual([shown['storage.jobsParallelism'], shown['kbc.adminsCount']], limits);
+  assert.equal(shown['components.jobsParallelism']?.value, 10, 'the others stay');
   assert.equal((await admin('DELETE', `/projects/${p}/limits/kbc.adminsCount`)).status, 204);
 
   const { token } = (await member.call('POST', `/projects/${p}/tokens`, { canManageBuckets: true })).json;
