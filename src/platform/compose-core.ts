@@ -40,6 +40,9 @@ export type CoreParts = {
   key: Buffer;
   home: string;
   scratch: string;
+  /** Where the definitions of components lie, and how long a claim of a job holds without a heartbeat: for tests. */
+  componentsDirectory?: string;
+  leaseSeconds?: number;
 };
 
 /** One of everything the platform can do, over one database, engine and file store. */
@@ -51,6 +54,8 @@ export async function composeCore({
   key,
   home,
   scratch,
+  componentsDirectory = path.join(packageRoot, 'components'),
+  leaseSeconds,
 }: CoreParts): Promise<{ core: Core; lakes: Lakes }> {
   const clock = systemClock;
   const events = new Events({ db });
@@ -58,10 +63,10 @@ export async function composeCore({
   const identity = new Identity({ db, events, clock, secrets });
   const lakes = new Lakes({ directory: path.join(home, 'lakes'), createdBy: `Millrace ${version}` });
   const projects = new Projects({ db, identity, events, lakes });
-  const jobs = new Jobs({ db, events });
+  const jobs = new Jobs({ db, events, ...(leaseSeconds !== undefined && { leaseSeconds }) });
   const signingKey = Buffer.from(hkdfSync('sha256', key, '', 'millrace blob grants', 32));
   const files = new Files({ db, filestore, events, clock, signingKey, scratchDirectory: scratch });
-  const components = await Components.load(path.join(packageRoot, 'components'), path.join(home, 'connectors'));
+  const components = await Components.load(componentsDirectory, path.join(home, 'connectors'));
   const buckets = new Buckets({ db, events, jobs, clock });
   const configurations = new Configurations({ db, events, secrets, components });
   const scripts = new Scripts({ configurations, jobs });

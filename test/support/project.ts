@@ -25,9 +25,9 @@ export type TestProject = {
 };
 
 /** The parts of core under everything else, with the first project in the database. */
-export async function testProject(db: Database): Promise<TestProject> {
+export async function testProject(db: Database, key = randomBytes(32)): Promise<TestProject> {
   const events = new Events({ db });
-  const secrets = new Secrets(randomBytes(32));
+  const secrets = new Secrets(key);
   const identity = new Identity({ db, events, secrets });
   const lakes = new Lakes({ directory: '/nonexistent' });
   const projects = new Projects({ db, identity, events, lakes });

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -5,66 +6,14 @@ import path from 'node:path';
 import type { TestContext } from 'node:test';
 import pino from 'pino';
 import type { NewRun } from '../../src/core/components/component-runs.ts';
-import { Components } from '../../src/core/components/components.ts';
-import { composeConnectors } from '../../src/core/components/compose-connectors.ts';
-import { Configurations } from '../../src/core/components/configurations.ts';
-import type { Core } from '../../src/core/core.ts';
-import { Files } from '../../src/core/files/files.ts';
-import { Accounts } from '../../src/core/identity/accounts.ts';
-import { ProgramKeys } from '../../src/core/identity/program-keys.ts';
 import type { Job } from '../../src/core/jobs/job-model.ts';
-import { Jobs } from '../../src/core/jobs/jobs.ts';
-import { Classes } from '../../src/core/objects/classes.ts';
-import { composeObjects } from '../../src/core/objects/compose-objects.ts';
-import { EndUsers } from '../../src/core/objects/end-users.ts';
-import { ObjectLoads } from '../../src/core/objects/object-loads.ts';
-import { Objects } from '../../src/core/objects/objects.ts';
-import { Branches } from '../../src/core/projects/branches.ts';
-import { composeOrganizations } from '../../src/core/projects/compose-organizations.ts';
-import { ScriptEndpoints } from '../../src/core/scripts/script-endpoints.ts';
-import { Scripts, scriptRunStarters, scriptStarters } from '../../src/core/scripts/scripts.ts';
-import { Buckets } from '../../src/core/tables/buckets.ts';
-import { Lakes } from '../../src/core/tables/lakes.ts';
-import { ObjectMetadata } from '../../src/core/tables/object-metadata.ts';
-import { RowDeletes } from '../../src/core/tables/row-deletes.ts';
-import { Staging } from '../../src/core/tables/staging.ts';
-import { TableCompactions } from '../../src/core/tables/table-compactions.ts';
-import { TableExports } from '../../src/core/tables/table-exports.ts';
-import { TableLoads } from '../../src/core/tables/table-loads.ts';
-import { Tables } from '../../src/core/tables/tables.ts';
-import { WorkspaceJobs } from '../../src/core/workspaces/workspace-jobs.ts';
-import { WorkspaceTables } from '../../src/core/workspaces/workspace-tables.ts';
-import { Workspaces } from '../../src/core/workspaces/workspaces.ts';
 import { openDuckdbEngine } from '../../src/drivers/engines/duckdb/index.ts';
 import { openLocalFilestore } from '../../src/drivers/filestores/local/index.ts';
 import type { Runtime } from '../../src/drivers/runtimes/contract.ts';
-import { systemClock } from '../../src/lib/clock.ts';
 import { packageRoot } from '../../src/lib/package-root.ts';
-import { branchCreateKind } from '../../src/runner/kinds/branch-create.ts';
-import { branchDeleteKind } from '../../src/runner/kinds/branch-delete.ts';
-import { bucketDeleteKind } from '../../src/runner/kinds/bucket-delete.ts';
-import { bucketSharingKind } from '../../src/runner/kinds/bucket-sharing.ts';
-import { checkKind } from '../../src/runner/kinds/check.ts';
-import { componentKind } from '../../src/runner/kinds/component.ts';
-import { deprovisionKind } from '../../src/runner/kinds/deprovision.ts';
-import { discoverKind } from '../../src/runner/kinds/discover.ts';
-import { provisionKind } from '../../src/runner/kinds/provision.ts';
-import { resetKind } from '../../src/runner/kinds/reset.ts';
-import { rowsDeleteKind } from '../../src/runner/kinds/rows-delete.ts';
-import { scriptKind } from '../../src/runner/kinds/script.ts';
-import { snapshotKinds } from '../../src/runner/kinds/snapshot.ts';
-import { syncKind } from '../../src/runner/kinds/sync.ts';
-import { tableAlterKind } from '../../src/runner/kinds/table-alter.ts';
-import { tableCompactKind } from '../../src/runner/kinds/table-compact.ts';
-import { tableCreateKind } from '../../src/runner/kinds/table-create.ts';
-import { tableDefineKind } from '../../src/runner/kinds/table-define.ts';
-import { tableDropKind } from '../../src/runner/kinds/table-drop.ts';
-import { tableExportKind } from '../../src/runner/kinds/table-export.ts';
-import { tableImportKind } from '../../src/runner/kinds/table-import.ts';
-import { workspaceExportKind } from '../../src/runner/kinds/workspace-export.ts';
-import { workspaceLoadKind } from '../../src/runner/kinds/workspace-load.ts';
-import { workspaceObjectsDropKind } from '../../src/runner/kinds/workspace-objects-drop.ts';
-import { Sandboxes } from '../../src/runner/scripts/sandboxes.ts';
+import { composeCore } from '../../src/platform/compose-core.ts';
+import { composeHandlers } from '../../src/platform/compose-handlers.ts';
+import type { Sandboxes } from '../../src/runner/scripts/sandboxes.ts';
 import { SYNC_OPTIONS, type SyncOptions } from '../../src/runner/sync/run-sync.ts';
 import { createWorker, type Worker } from '../../src/runner/worker.ts';
 import { cleanup } from './cleanup.ts';
@@ -89,11 +38,9 @@ export async function runnerWorld(
     return path.join(directory, name);
   };
   const db = await testDatabase(t);
-  const project = await testProject(db);
-  const { events, actor, identity, secrets } = project;
-  const lakes = new Lakes({ directory: folder('lakes') });
-  await lakes.relocate(db);
-  const jobs = new Jobs({ db, events, leaseSeconds: 3 });
+  const key = randomBytes(32);
+  const project = await testProject(db, key);
+  const { actor } = project;
   const log = pino({ level: process.env.TEST_LOG ?? 'silent' });
   const engine = await openDuckdbEngine({
     directory: folder('engine'),
@@ -102,106 +49,36 @@ export async function runnerWorld(
     spillDirectory: folder('spill'),
     log,
   });
-  const filestore = await openLocalFilestore({ directory: folder('files') });
-  const clock = systemClock;
-  const files = new Files({
-    db,
-    filestore,
-    events,
-    clock,
-    signingKey: Buffer.alloc(32, 7),
-    scratchDirectory: folder('tmp'),
-  });
-  const definitions =
+  const componentsDirectory =
     options.components === 'real'
       ? path.join(packageRoot, 'components')
       : await writeComponents(folder('components'), options.components ?? {});
-  const components = await Components.load(definitions);
-  const configurations = new Configurations({ db, events, secrets, components });
-  const scripts = new Scripts({ configurations, jobs });
-  const starting = { starters: scriptStarters(scripts), runStarters: scriptRunStarters(scripts) };
-  const connecting = composeConnectors({
-    ...starting,
-    ...project,
-    db,
-    clock,
-    components,
-    configurations,
-    jobs,
+  const { core, lakes } = await composeCore({
+    ...{ db, engine, key, componentsDirectory },
+    filestore: await openLocalFilestore({ directory: folder('files') }),
+    provisioners: {},
+    home: directory,
+    scratch: folder('tmp'),
+    leaseSeconds: 3,
   });
-  const staging = new Staging({ db });
-  const compactions = new TableCompactions({ db, jobs, engine, staging });
-  const parts = { db, events, jobs, files, engine, clock, staging, compactions };
-  const tables = new Tables(parts);
-  const workspaces = new Workspaces({ db, events, secrets, provisioners: {} });
-  const buckets = new Buckets(parts);
-  const core: Core = {
-    ...project,
-    ...composeOrganizations({ db, ...project, clock }),
-    jobs,
-    files,
-    components,
-    tables,
-    buckets,
-    branches: new Branches({ db, events, jobs, configurations, buckets }),
-    metadata: new ObjectMetadata(parts),
-    configurations,
-    ...connecting,
-    workspaces,
-    workspaceJobs: new WorkspaceJobs({ workspaces, jobs }),
-    workspaceTables: new WorkspaceTables({ ...parts, workspaces, tables, directory: folder('workspaces') }),
-    scripts,
-    scriptEndpoints: new ScriptEndpoints({
-      configurations,
-      identity: project.identity,
-      projects: project.projects,
-      scripts,
-    }),
-    ...composeObjects({ db, engine, events, secrets }),
-    accounts: new Accounts({ db, events, identity, secrets }),
-    programKeys: new ProgramKeys({ db, events, identity, secrets }),
-  };
-  const loads = new TableLoads(parts);
+  folder('lakes');
+  await lakes.relocate(db);
+  const { events, jobs } = core;
   const jobsDirectory = folder('jobs');
   let started = 0;
   let sandboxes: Sandboxes | undefined;
 
   function startWorker(runtime = options.runtime): Worker {
-    const publicUrl = () => 'http://localhost:8000';
-    const runner = { core, runtime, sessions: engine.sessions, jobsDirectory, publicUrl };
-    sandboxes = new Sandboxes(runner, log);
-    const connectors = { ...runner, localSources: [folder('local')] };
-    const syncs = { ...connectors, loads, sync: { ...SYNC_OPTIONS, firstBackoffMs: 20, ...options.sync } };
+    const composed = composeHandlers({
+      ...{ core, db, engine, runtime, log, jobsDirectory },
+      exportDirectory: folder('exports'),
+      localSources: [folder('local')],
+      publicUrl: () => 'http://localhost:8000',
+      sync: { ...SYNC_OPTIONS, firstBackoffMs: 20, ...options.sync },
+    });
+    sandboxes = composed.sandboxes;
     const worker = createWorker({
-      jobs,
-      identity: core.identity,
-      events,
-      handlers: [
-        tableCreateKind(loads),
-        tableImportKind(loads),
-        tableExportKind(new TableExports({ ...parts, exportDirectory: folder('exports') })),
-        tableAlterKind(core.tables.structure),
-        tableDefineKind(core.tables.definitions),
-        tableDropKind(core.tables),
-        tableCompactKind(compactions),
-        ...snapshotKinds(core.tables.snapshots),
-        rowsDeleteKind(new RowDeletes(parts)),
-        bucketDeleteKind(core.buckets),
-        branchCreateKind(core.branches),
-        branchDeleteKind(core.branches),
-        bucketSharingKind(core.buckets.sharing),
-        componentKind(runner),
-        provisionKind(core.workspaceJobs),
-        deprovisionKind(core.workspaceJobs),
-        scriptKind(runner, sandboxes),
-        workspaceLoadKind(core.workspaceTables),
-        workspaceExportKind(core.workspaceTables),
-        workspaceObjectsDropKind(core.workspaceTables),
-        checkKind(connectors),
-        discoverKind(connectors),
-        syncKind(syncs),
-        resetKind(syncs),
-      ],
+      ...{ jobs, events, identity: core.identity, handlers: composed.handlers },
       concurrency: { storage: 4, component: 4, script: 4 },
       log,
       workerId: `test-${++started}`,
