@@ -56,6 +56,9 @@ const oneWorkspace = ({ credentialsId }: Ids) => ({ backend: WORKSPACES, credent
 
 const oneSqlWorkspace = ({ sqlWorkspaceId }: Ids) => ({ workspaceId: sqlWorkspaceId });
 
+/** There is none: the broad test of bad input calls these as an administrator, and must not end its own project. */
+const OTHER_PROJECT = '999';
+
 /** Without ids: they must show nothing of another tenant. */
 const none: Call = {};
 
@@ -426,7 +429,7 @@ export const MATRIX: Record<string, Call> = {
   'DELETE /manage/current-user/organizations-invitations/:id': { params: () => ({ id: '1' }) },
   'GET /manage/projects/:id/users': { params: () => ({ id: '1' }) },
   'POST /manage/projects/:id/users': { params: () => ({ id: '1' }), body: () => ({ email: 'a@b' }) },
-  'DELETE /manage/projects/:id/users/:who': { params: () => ({ id: '1', who: '1' }) },
+  'DELETE /manage/projects/:id/users/:who': { params: () => ({ id: OTHER_PROJECT, who: '1' }) },
   'POST /manage/projects/:id/join-project': { params: () => ({ id: '1' }) },
   'GET /manage/projects/:id/invitations': { params: () => ({ id: '1' }) },
   'POST /manage/projects/:id/invitations': { params: () => ({ id: '1' }), body: () => ({ email: 'a@b' }) },
@@ -460,14 +463,17 @@ export const MATRIX: Record<string, Call> = {
   'POST /manage/organizations/:id/projects': { params: () => ({ id: '1' }), body: () => ({ name: 'n' }) },
   'GET /manage/projects': none,
   'GET /manage/projects/:id': { params: () => ({ id: '1' }) },
-  'PUT /manage/projects/:id': { params: () => ({ id: '1' }) },
-  'DELETE /manage/projects/:id': { params: () => ({ id: '1' }) },
-  'POST /manage/projects/:id/organizations': { params: () => ({ id: '1' }), body: () => ({ organizationId: 1 }) },
+  'PUT /manage/projects/:id': { params: () => ({ id: OTHER_PROJECT }) },
+  'DELETE /manage/projects/:id': { params: () => ({ id: OTHER_PROJECT }) },
+  'POST /manage/projects/:id/organizations': {
+    params: () => ({ id: OTHER_PROJECT }),
+    body: () => ({ organizationId: 1 }),
+  },
   'POST /manage/projects/:id/limits': { params: () => ({ id: '1' }), body: () => ({ limits: [] }) },
   'DELETE /manage/projects/:id/limits/:name': { params: () => ({ id: '1', name: 'n' }) },
-  'POST /manage/projects/:id/disabled': { params: () => ({ id: '1' }), body: () => ({ isDisabled: true }) },
-  'PATCH /manage/projects/:id/users/:who': { params: () => ({ id: '1', who: '1' }) },
-  'POST /manage/projects/:id/tokens': { params: () => ({ id: '1' }) },
+  'POST /manage/projects/:id/disabled': { params: () => ({ id: OTHER_PROJECT }), body: () => ({ isDisabled: true }) },
+  'PATCH /manage/projects/:id/users/:who': { params: () => ({ id: OTHER_PROJECT, who: '1' }) },
+  'POST /manage/projects/:id/tokens': { params: () => ({ id: OTHER_PROJECT }) },
   'GET /manage/deleted-projects': none,
   'GET /manage/deleted-projects/:id': { params: () => ({ id: '1' }) },
   'DELETE /manage/deleted-projects/:id': { params: () => ({ id: '1' }) },
