@@ -122,6 +122,14 @@ export function runtimeSuite(fixture: RuntimeFixture): void {
     delete process.env.SECRET_OF_SERVER;
   });
 
+  on('a program stopped in the moment of its start ends', async ({ runtime, run }) => {
+    for (let time = 0; time < 5; time++) {
+      const { handle } = await run(programs.hang());
+      await runtime.stop(handle, 0);
+      assert.equal((await runtime.wait(handle)).reason, 'stopped');
+    }
+  });
+
   on('what a program writes into the data folder is there afterwards', async ({ runtime, run }) => {
     const { handle, spec } = await run(programs.copyInData('in.txt', 'out.txt'));
     assert.equal((await runtime.wait(handle)).code, 0);

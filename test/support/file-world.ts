@@ -61,7 +61,7 @@ function withoutLocalPaths(store: Filestore): Filestore {
 
 async function project(db: TestDatabase, n: number): Promise<Actor> {
   const organization = await db.one<{ id: number }>(
-    sql`insert into organizations (uuid, name) values (gen_random_uuid(), 'o') returning id`,
+    sql`insert into organizations (uuid, name, maintainer_id) select gen_random_uuid(), 'o', id from maintainers returning id`,
   );
   const row = await db.one<{ id: number }>(sql`
     insert into projects (organization_id, uuid, slug, name)

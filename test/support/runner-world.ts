@@ -65,6 +65,7 @@ export async function runnerWorld(
   await lakes.relocate(db);
   const { events, jobs } = core;
   const jobsDirectory = folder('jobs');
+  const runtimes = new Set([options.runtime]);
   let started = 0;
   let sandboxes: Sandboxes | undefined;
 
@@ -92,7 +93,7 @@ export async function runnerWorld(
   cleanup(t, async () => {
     await worker.stop(2000);
     await sandboxes?.close();
-    await options.runtime.close();
+    for (const runtime of runtimes) await runtime.close();
     await engine.close();
   });
 
@@ -142,6 +143,7 @@ export async function runnerWorld(
     async restart(runtime: Runtime): Promise<void> {
       await worker.stop(500);
       await sandboxes?.close();
+      runtimes.add(runtime);
       worker = startWorker(runtime);
     },
     workFolders: () => readdir(jobsDirectory),

@@ -222,7 +222,6 @@ test('configurations: requests and answers', async (t) => {
     ['delete', 'DELETE', `${base}/c`, undefined, 204],
     ['purge', 'DELETE', `${base}/c`, undefined, 204],
     ['nothing left', 'DELETE', `${base}/c`, undefined, 404],
-    ['metadata is not built', 'GET', `${base}/c/metadata`, undefined, 501],
     ['no token', 'GET', base, undefined, 401, {}, { token: null }],
   ]);
 });

@@ -18,6 +18,7 @@ import {
 import { hasExit, type KillReason, type RunNotes, readExit, writeReason } from './run-files.ts';
 
 const lookMs = 100;
+const killAgainMs = 20;
 /** Every so many looks the whole process table is read, for processes that left the tree. */
 const looksPerScan = 5;
 /** The sandbox's own processes: a polite signal to them would end the sandbox at once. */
@@ -35,6 +36,7 @@ export class LiveRun {
   readonly #timers: (() => void)[] = [];
   #looks = 0;
   #isOver = false;
+  #isKilling = false;
 
   constructor(facts: LaunchFacts, directory: string, notes: RunNotes & { process: object }, child?: ChildProcess) {
     this.#facts = facts;
@@ -67,6 +69,11 @@ export class LiveRun {
     if (this.#isOver) return;
     writeReason(this.#directory, reason);
     this.#killMembers();
+    if (this.#isKilling) return;
+    this.#isKilling = true;
+    // A run that was started this very moment has no member yet: again, until it is over.
+    const again = setInterval(() => this.#killMembers(), killAgainMs);
+    this.#timers.push(() => clearInterval(again));
   }
 
   /** Ends the watch and leaves the program alone. */
