@@ -4,7 +4,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { testDatabase } from '../../../test/support/database.ts';
 import { testProject } from '../../../test/support/project.ts';
-import type { Transaction } from '../../db/database.ts';
+import type { Database, Transaction } from '../../db/database.ts';
 import { sql } from '../../db/sql.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { deferred } from '../../lib/deferred.ts';
@@ -70,6 +70,7 @@ async function setUp(t: TestContext) {
       }),
     /** Brings what is in the log to its consumers, and fires what is due. */
     async run() {
+      await othersAreOver(db);
       while ((await dispatcher.handleNext()) > 0);
       const outcomes: string[] = [];
       for (let fired = await firings.handleNext(); fired; fired = await firings.handleNext())
@@ -79,6 +80,19 @@ async function setUp(t: TestContext) {
     jobsOf: () => jobs.list(actor, { componentIds: [componentId] }, { limit: 100 }),
     names: async () => (await events.list(actor, { objectType: 'trigger', direction: 'asc' })).map(({ name }) => name),
   };
+}
+
+/** Transactions of other tests, in other databases of the cluster, hold the readers of the log up as well. */
+async function othersAreOver(db: Database): Promise<void> {
+  const older = sql`
+    select pid, backend_xid::text as xid from pg_stat_activity
+    where datname <> current_database() and backend_xid is not null`;
+  const open = (await db.query<{ pid: number; xid: string }>(older)).map(({ pid, xid }) => `${pid} ${xid}`);
+  for (;;) {
+    const now = new Set((await db.query<{ pid: number; xid: string }>(older)).map(({ pid, xid }) => `${pid} ${xid}`));
+    if (!open.some((one) => now.has(one))) return;
+    await sleep(10);
+  }
 }
 
 test('a change of a table starts one job in the name of its token, and a burst starts one more after the cool-down', async (t) => {

@@ -133,7 +133,8 @@ test('a trailing slash and a branch prefix change no answer', async (t) => {
     const path = pathOf(url);
     const plain = strip(await server.call('GET', path, { headers }));
     assert.equal(strip(await server.call('GET', `${path}/`, { headers })), plain, path);
-    if (service !== 'storage') continue;
+    // The one call that the original has below a branch only.
+    if (service !== 'storage' || url.endsWith('/search/component-configurations')) continue;
     for (const branch of ['default', String(branchId)]) {
       const prefixed = path.replace('/v2/storage', `/v2/storage/branch/${branch}`);
       assert.equal(strip(await server.call('GET', prefixed, { headers })), plain, prefixed);
