@@ -1,5 +1,5 @@
 import type { Database, Transaction } from '../../db/database.ts';
-import type { Engine, EngineTables, TableChange, TableVersion } from '../../drivers/engines/contract.ts';
+import type { Engine, EngineTables, TableVersion } from '../../drivers/engines/contract.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { uuidv7 } from '../../lib/ids.ts';
 import type { Events } from '../events/events.ts';
@@ -11,9 +11,9 @@ import { requireBucketRight } from './bucket-rights.ts';
 import { findLinkedTable, listLinkedTables, type ReadableTable } from './bucket-sharing-store.ts';
 import { findBucket } from './bucket-store.ts';
 import { LakeCommit } from './lake-commit-store.ts';
-import { type LakeTableSummary, listLakeTables, newTableLocation, toTableVersion, userColumns } from './lake-store.ts';
-import { planNewTable, requireCsvOptions } from './load-plan.ts';
-import { requireColumnNames, requireTableDisplayName, requireTableName, splitTableId } from './names.ts';
+import { type LakeTableSummary, listLakeTables, toTableVersion, userColumns } from './lake-store.ts';
+import { requireCsvOptions } from './load-plan.ts';
+import { requireTableDisplayName, requireTableName, splitTableId } from './names.ts';
 import { deleteMetadataOfTable } from './object-metadata-store.ts';
 import { resolveColumns, resolveFilter, resolveOrder } from './row-selection.ts';
 import { Staging } from './staging.ts';
@@ -22,7 +22,6 @@ import { tableErrors } from './table-errors.ts';
 import { findReadable, requireReadableTable, toExportInput, toReadRequest } from './table-exports.ts';
 import { lockKeyOf, tableEvent } from './table-facts.ts';
 import { toJson } from './table-job.ts';
-import { createTable } from './table-loads.ts';
 import type {
   CsvOptions,
   DeleteRowsInput,

@@ -19,7 +19,6 @@ import type { EventName } from '../events/event-names.ts';
 import { eventFor } from '../events/events.ts';
 import { Jobs } from '../jobs/jobs.ts';
 import { Buckets } from '../tables/buckets.ts';
-import { Lakes } from '../tables/lakes.ts';
 
 const componentId = 'keboola.duckdb-transformation';
 const target = { componentId, configurationId: 'c' };
