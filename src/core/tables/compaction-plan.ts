@@ -1,5 +1,5 @@
 /**
- * Which files of a table are worth merging. Pure; the numbers are measured in docs/decisions/0008-compaction.md.
+ * Which files of a table are worth merging. Pure; the numbers are measured in docs/decisions/0009-compaction.md.
  *
  * Files are taken from the smallest on, as long as each is no larger than all before it together: so a row is written
  * anew only when what it lies in has at least doubled, and a table has a number of files that grows with the logarithm
