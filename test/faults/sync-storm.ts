@@ -16,8 +16,8 @@ export type SyncStormReport = {
   jobs: Record<string, number>;
 };
 
-type Target = 'server' | 'engine' | 'postgres' | 'backend' | 'source' | 'destination';
-const targets: Target[] = ['source', 'destination', 'server', 'engine', 'postgres', 'backend'];
+export type Target = 'server' | 'engine' | 'postgres' | 'backend' | 'source' | 'destination';
+export const TARGETS: readonly Target[] = ['source', 'destination', 'server', 'engine', 'postgres'];
 
 /** Rows of the stream that is read in full each time. */
 const WHOLE = 60;
@@ -27,7 +27,12 @@ const WHOLE = 60;
  * incremental stream are exactly those that its state says, appended or deduplicated, and that a stream that is read in
  * full is there whole or not at all.
  */
-export async function syncStorm(t: TestContext, seed: number, endBy: number): Promise<SyncStormReport> {
+export async function syncStorm(
+  t: TestContext,
+  seed: number,
+  endBy: number,
+  targets: readonly Target[] = TARGETS,
+): Promise<SyncStormReport> {
   const random = mulberry32(seed);
   const data = dataDirectory(t);
   installSource(data);
@@ -94,7 +99,8 @@ export async function syncStorm(t: TestContext, seed: number, endBy: number): Pr
       const ids = await patiently(() => server.ids(stream));
       const last = stream === 'whole' ? (ids.length > 0 ? WHOLE : 0) : await patiently(() => server.lastId(id));
       const expected = Array.from({ length: last }, (_, i) => i + 1);
-      assert.deepEqual(ids, expected, `${stream}: ${ids.length} rows, and the state says ${last}`);
+      const killed = JSON.stringify(report.kills);
+      assert.deepEqual(ids, expected, `${stream}: ${ids.length} rows, and the state says ${last}; killed: ${killed}`);
       rows += ids.length;
     }
     return rows;

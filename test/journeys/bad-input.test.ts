@@ -146,14 +146,14 @@ test('bad input is refused in clear words and changes nothing', async (t) => {
 
   const manage = { 'X-KBC-ManageApiToken': platform.credentials.keboola.manageToken };
   await refusals(t, 'what is not built says so', [
-    ['Storage', 'storage', { path: '/v2/storage/workspaces/1/objects' }, 501, 'Not implemented', 'notImplemented'],
+    ['Storage', 'storage', { path: '/v2/storage/workspaces/1/credentials' }, 501, 'Not implemented', 'notImplemented'],
     ['Queue', 'queue', { path: '/queue/stats/project' }, 501, 'Not implemented', 501],
     ['Syrup', 'syrup', post('/syrup/oauth-v2/credentials', {}), 501, 'Not implemented', 501],
     ['a whole service', 'queue', { path: '/sandboxes/sandboxes' }, 501, 'Not implemented', 501],
     [
       'Management',
       'storage',
-      { path: '/manage/organizations', headers: manage },
+      { path: '/manage/ui-apps', headers: manage },
       501,
       'Not implemented',
       'notImplemented',

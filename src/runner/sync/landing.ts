@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ConnectorAddress } from '../../core/components/connection-model.ts';
 import type { ConnectorDefinition } from '../../core/components/connectors.ts';
-import { AppError } from '../../core/errors.ts';
+import { AppError, errors } from '../../core/errors.ts';
 import type { TableLoads } from '../../core/tables/table-loads.ts';
 import type { Transaction } from '../../db/database.ts';
 import { emptyInput, type JobRun, type RowRun } from '../job-run.ts';
@@ -27,11 +27,11 @@ export type CommitLanding = (commitTables: (tx: Transaction) => Promise<void>) =
 
 /**
  * Loads tables that a destination has left, all of them and the state of the connection in one transaction. Answers
- * what is wrong with them; throws what is wrong with us.
+ * what is wrong with them; throws what is wrong with us. `wanted`: names of files that have to be there.
  */
 export async function landTables(
   place: LandingPlace,
-  isWanted: (name: string) => boolean,
+  wanted: readonly string[] | 'all',
   commit: CommitLanding,
 ): Promise<ConnectorFailure | undefined> {
   const { ctx, parts } = place.run;
@@ -39,8 +39,12 @@ export async function landTables(
   let loads: ResolvedLoad[] = [];
   let names: string[] = [];
   try {
+    const isWanted = (name: string) => wanted === 'all' || wanted.includes(name);
     const sources = await folderSources(row, { isFailed: true, isWanted });
     names = sources.map(({ name }) => name);
+    // Without its rows no state may be written: they are read again.
+    const gone = wanted === 'all' ? undefined : wanted.find((name) => !names.includes(name));
+    if (gone !== undefined) throw errors.internal(`what a destination has closed is gone: ${gone}`);
     loads = [];
     for (const source of sources) {
       const key = (tableId: string) => `job:${ctx.job.id}:${place.row}:${tableId}:${source.name}`;

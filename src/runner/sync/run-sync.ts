@@ -245,11 +245,7 @@ async function land(sync: Sync, landing: Landing): Promise<Outcome> {
   const place = placeOf(sync, row);
   const outcome: Outcome = { flows: landing.flows, failure: landing.failure };
   const problem = existsSync(rowPaths(sync.jobsDirectory, sync.ctx.job.id, row).data)
-    ? await landTables(
-        place,
-        () => true,
-        (commitTables) => commit(sync, outcome, states, commitTables),
-      )
+    ? await landTables(place, 'all', (commitTables) => commit(sync, outcome, states, commitTables))
     : // Without its rows no state may be written: they are read again.
       failureBy('What had landed is gone.');
   if (!problem) return outcome;
@@ -469,14 +465,11 @@ class TableCheckpoints implements Checkpoints {
     this.#busy = this.#busy.then(async () => {
       if (this.#failure || this.#thrown) return;
       try {
-        const problem = await landTables(
-          this.#place,
-          (name) => names.includes(name),
-          (commitTables) =>
-            this.#sync.ctx.keep(async (tx) => {
-              await commitTables(tx);
-              await applyStates(this.#sync, tx, states);
-            }),
+        const problem = await landTables(this.#place, names, (commitTables) =>
+          this.#sync.ctx.keep(async (tx) => {
+            await commitTables(tx);
+            await applyStates(this.#sync, tx, states);
+          }),
         );
         if (problem) this.#failure = { ...problem, origin: 'destination' };
         else for (const [flow, count] of counts) this.#landed.set(flow, count);
