@@ -150,14 +150,7 @@ test('bad input is refused in clear words and changes nothing', async (t) => {
     ['Queue', 'queue', { path: '/queue/stats/project' }, 501, 'Not implemented', 501],
     ['Syrup', 'syrup', post('/syrup/oauth-v2/credentials', {}), 501, 'Not implemented', 501],
     ['a whole service', 'queue', { path: '/sandboxes/sandboxes' }, 501, 'Not implemented', 501],
-    [
-      'Management',
-      'storage',
-      { path: '/manage/ui-apps', headers: manage },
-      501,
-      'Not implemented',
-      'notImplemented',
-    ],
+    ['Management', 'storage', { path: '/manage/ui-apps', headers: manage }, 501, 'Not implemented', 'notImplemented'],
     ['Management: no such call', 'storage', { path: '/manage/x', headers: manage }, 404, /not found/, 'notFound'],
   ]);
 
